@@ -1,0 +1,42 @@
+# `make run` is the main job, `make test` the tests; each sets everything up on a fresh machine.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check bench lock clean
+.DELETE_ON_ERROR:
+
+run: .venv/run.stamp
+	$(BIN)/harness run
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks
+
+# The lock files carry versions and hashes only; the dev lock is a superset of the other.
+.venv/run.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	touch $@
+
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	    --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade \
+	    --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,51 @@
+"""The one place that decides whether an operation is `ok`, `fail` or `info`.
+
+Following Maelstrom's client.clj: an error that certainly had no effect makes the operation `fail`; any
+other error makes it `info`, unless the operation changes nothing, and then it makes no difference whether
+it happened.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from checkers.history import Op, Type
+from harness.cluster.base import Lost, NotSent, Session
+from store.core.messages import DEFINITE, Body, Failed, Response
+
+
+class Codec(Protocol):
+    """The part of a workload that turns operations into requests and responses into values; pure."""
+
+    def encode(self, op: Op) -> Body: ...
+
+    def decode(self, op: Op, response: Response) -> Op:
+        """`op` with what a response other than `Failed` says of it, as an `ok` completion."""
+        ...
+
+    def changes_nothing(self, op: Op) -> bool:
+        """True if it makes no difference to the system's state whether `op` happened."""
+        ...
+
+
+def outcome_of(definite: bool, changes_nothing: bool) -> Type:
+    """The type of an operation that ended in an error."""
+    return "fail" if definite or changes_nothing else "info"
+
+
+async def perform(codec: Codec, session: Session, op: Op, timeout_s: float) -> Op:
+    """Carry out one invocation and give its completion, whatever happens to it."""
+    try:
+        response = await session.request(codec.encode(op), timeout_s)
+    except (NotSent, Lost) as error:
+        return failed(codec, op, isinstance(error, NotSent), str(error))
+    if isinstance(response, Failed):
+        return failed(codec, op, DEFINITE.get(response.code, False), response.code)
+    return codec.decode(op, response)
+
+
+def failed(codec: Codec, op: Op, definite: bool, error: str) -> Op:
+    """The completion of an invocation that ended in an error."""
+    return replace(op, type=outcome_of(definite, codec.changes_nothing(op)), error=error)

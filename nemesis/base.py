@@ -1,0 +1,39 @@
+"""What a fault is: what goes wrong, in which order, and how it is undone. A cluster knows how to do it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from checkers.history import Op
+from harness.cluster.base import Cluster, Evidence
+from harness.generator import Generator
+
+
+class Fault(Protocol):
+    """One kind of fault, bundled: its schedule, its effect, its healing and its place in the ledger.
+
+    `name` is what users ask for; `summary` is one line of help. Operations of a fault have its `f`s, and
+    their `value` holds everything that was chosen (targets, grudge, offsets) as JSON, so that a recorded
+    schedule can be run again.
+    """
+
+    name: str
+    summary: str
+    begins: frozenset[str]
+    """The `f`s that inject."""
+    ends: frozenset[str]
+    """The `f`s that heal."""
+
+    def supported(self, cluster: Cluster) -> bool: ...
+
+    def generator(self, nodes: tuple[str, ...], interval_s: float, seed: int) -> Generator:
+        """Endlessly: wait, inject, wait, heal; a fault is injected about every `interval_s` seconds."""
+        ...
+
+    def healing(self) -> Op:
+        """The operation that undoes whatever this fault may have left, on every node."""
+        ...
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
+        """Carry out one of this fault's operations."""
+        ...

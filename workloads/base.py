@@ -1,0 +1,23 @@
+"""What a workload is: what we ask of the store, and who judges the answers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from checkers.verdict import Checker
+from harness.client import Codec
+from harness.generator import Generator
+
+
+class Workload(Codec, Protocol):
+    """A workload is made anew for each run, from the run's options; it holds no state of the run itself.
+
+    `generator` gives the clients' operations for as long as it is asked (the harness limits time and rate);
+    `checkers` judge the whole history.
+    """
+
+    name: str
+
+    def generator(self, seed: int) -> Generator: ...
+
+    def checkers(self) -> list[Checker]: ...
