@@ -19,7 +19,7 @@ Key = Annotated[str, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MAX)]
 NodeName = Annotated[str, Meta(min_length=1, max_length=NAME_CHARS_MAX)]
 LevelSpec = Annotated[str, Meta(max_length=32)]
-Natural = Annotated[int, Meta(ge=0, lt=1 << 63)]
+Natural = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 Ballot = tuple[Natural, NodeName]
 """(counter, proposer), ordered; `NO_BALLOT` is below every ballot that a proposer uses."""
@@ -217,6 +217,15 @@ class Refused(Struct, frozen=True, array_like=True, tag=40):
 Question = Fetch | Store | Query | Prepare | Accept
 Answer = Fetched | Stored | Queried | Promise | Accepted | Refused
 PeerMessage = Question | Answer
+
+ANSWERED_BY: Final[dict[type, type[Answer]]] = {
+    Fetch: Fetched,
+    Store: Stored,
+    Query: Queried,
+    Prepare: Promise,
+    Accept: Accepted,
+}
+"""What answers each question; `Refused` may answer the last two instead."""
 
 
 # The first frame of every connection -----------------------------------------------------------------
