@@ -21,47 +21,47 @@ from msgspec import Struct
 from store.core.messages import PeerMessage, Record, Request, Response
 
 
-class FromPeer(Struct, frozen=True):
+class FromPeer(Struct, frozen=True, gc=False):
     peer: str
     message: PeerMessage
 
 
-class FromClient(Struct, frozen=True):
+class FromClient(Struct, frozen=True, gc=False):
     """`client` names a connection, chosen by the driver and never used again."""
 
     client: int
     request: Request
 
 
-class TimerFired(Struct, frozen=True):
+class TimerFired(Struct, frozen=True, gc=False):
     token: int
 
 
-class Persisted(Struct, frozen=True):
+class Persisted(Struct, frozen=True, gc=False):
     token: int
 
 
 Input = FromPeer | FromClient | TimerFired | Persisted
 
 
-class Send(Struct, frozen=True):
+class Send(Struct, frozen=True, gc=False):
     """To another node, never to itself."""
 
     peer: str
     message: PeerMessage
 
 
-class Reply(Struct, frozen=True):
+class Reply(Struct, frozen=True, gc=False):
     client: int
     response: Response
 
 
-class SetTimer(Struct, frozen=True):
+class SetTimer(Struct, frozen=True, gc=False):
     token: int
     at: int
 
 
-class Persist(Struct, frozen=True):
+class Persist(Struct, frozen=True, gc=False):
     """Keep `record` under `key` (a storage key: family prefix and user's key), replacing what is there."""
 
     token: int

@@ -35,14 +35,14 @@ ChangeId = tuple[NodeName, Natural]
 # What a replica keeps ------------------------------------------------------------------------------
 
 
-class Cell(Struct, frozen=True, array_like=True, tag=1):
+class Cell(Struct, frozen=True, gc=False, array_like=True, tag=1):
     """A last-write-wins value; `value` None is a tombstone."""
 
     stamp: Stamp
     value: Value | None
 
 
-class Register(Struct, frozen=True, array_like=True):
+class Register(Struct, frozen=True, gc=False, array_like=True):
     """A linearizable key's state: `value` None is "absent"; `version` counts changes; `recent` names the
     latest changes, newest last, so that a proposer can tell whether its own was among them."""
 
@@ -51,7 +51,7 @@ class Register(Struct, frozen=True, array_like=True):
     recent: Annotated[tuple[ChangeId, ...], Meta(max_length=64)]
 
 
-class Acceptor(Struct, frozen=True, array_like=True, tag=2):
+class Acceptor(Struct, frozen=True, gc=False, array_like=True, tag=2):
     """A CASPaxos acceptor's durable state for one key (Rystsov 2018, section 2.2)."""
 
     promised: Ballot
@@ -65,18 +65,18 @@ Record = Cell | Acceptor
 # What clients ask, and what they are answered ------------------------------------------------------
 
 
-class Get(Struct, frozen=True, array_like=True, tag=10):
+class Get(Struct, frozen=True, gc=False, array_like=True, tag=10):
     key: Key
     level: LevelSpec
 
 
-class Put(Struct, frozen=True, array_like=True, tag=11):
+class Put(Struct, frozen=True, gc=False, array_like=True, tag=11):
     key: Key
     value: Value
     level: LevelSpec
 
 
-class Cas(Struct, frozen=True, array_like=True, tag=12):
+class Cas(Struct, frozen=True, gc=False, array_like=True, tag=12):
     """Set `key` to `value` if it holds `expect` (None: if it is absent). Linearizable level only."""
 
     key: Key
@@ -85,19 +85,19 @@ class Cas(Struct, frozen=True, array_like=True, tag=12):
     level: LevelSpec
 
 
-class Delete(Struct, frozen=True, array_like=True, tag=13):
+class Delete(Struct, frozen=True, gc=False, array_like=True, tag=13):
     key: Key
     level: LevelSpec
 
 
-class Status(Struct, frozen=True, array_like=True, tag=14):
+class Status(Struct, frozen=True, gc=False, array_like=True, tag=14):
     """Asks one node what it is and what it has done."""
 
 
 Body = Get | Put | Cas | Delete | Status
 
 
-class Request(Struct, frozen=True, array_like=True, tag=15):
+class Request(Struct, frozen=True, gc=False, array_like=True, tag=15):
     """`id` is the client's own number for it, unique on its connection; `timeout_ms` is how long the
     coordinator may try."""
 
@@ -106,27 +106,27 @@ class Request(Struct, frozen=True, array_like=True, tag=15):
     body: Body
 
 
-class Found(Struct, frozen=True, array_like=True, tag=20):
+class Found(Struct, frozen=True, gc=False, array_like=True, tag=20):
     """Answers Get; `value` None: there is none."""
 
     id: Natural
     value: Value | None
 
 
-class Done(Struct, frozen=True, array_like=True, tag=21):
+class Done(Struct, frozen=True, gc=False, array_like=True, tag=21):
     """Answers Put, Cas and Delete: it took effect, durably, at the level asked for."""
 
     id: Natural
 
 
-class Report(Struct, frozen=True, array_like=True, tag=22):
+class Report(Struct, frozen=True, gc=False, array_like=True, tag=22):
     """Answers Status."""
 
     id: Natural
     status: dict[str, str | int | list[str]]
 
 
-class Failed(Struct, frozen=True, array_like=True, tag=23):
+class Failed(Struct, frozen=True, gc=False, array_like=True, tag=23):
     """The request was not served; `code` is a key of `DEFINITE`."""
 
     id: Natural
@@ -151,63 +151,63 @@ DEFINITE: Final[dict[str, bool]] = {
 # What coordinators ask replicas: each request and its answer share a `rid` --------------------------
 
 
-class Fetch(Struct, frozen=True, array_like=True, tag=30):
+class Fetch(Struct, frozen=True, gc=False, array_like=True, tag=30):
     rid: Natural
     key: Key
 
 
-class Fetched(Struct, frozen=True, array_like=True, tag=31):
+class Fetched(Struct, frozen=True, gc=False, array_like=True, tag=31):
     rid: Natural
     cell: Cell | None
 
 
-class Store(Struct, frozen=True, array_like=True, tag=32):
+class Store(Struct, frozen=True, gc=False, array_like=True, tag=32):
     rid: Natural
     key: Key
     cell: Cell
 
 
-class Stored(Struct, frozen=True, array_like=True, tag=33):
+class Stored(Struct, frozen=True, gc=False, array_like=True, tag=33):
     rid: Natural
 
 
-class Query(Struct, frozen=True, array_like=True, tag=34):
+class Query(Struct, frozen=True, gc=False, array_like=True, tag=34):
     """Asks an acceptor what it has accepted, promising nothing."""
 
     rid: Natural
     key: Key
 
 
-class Queried(Struct, frozen=True, array_like=True, tag=35):
+class Queried(Struct, frozen=True, gc=False, array_like=True, tag=35):
     rid: Natural
     accepted: Ballot
     state: Register | None
 
 
-class Prepare(Struct, frozen=True, array_like=True, tag=36):
+class Prepare(Struct, frozen=True, gc=False, array_like=True, tag=36):
     rid: Natural
     key: Key
     ballot: Ballot
 
 
-class Promise(Struct, frozen=True, array_like=True, tag=37):
+class Promise(Struct, frozen=True, gc=False, array_like=True, tag=37):
     rid: Natural
     accepted: Ballot
     state: Register | None
 
 
-class Accept(Struct, frozen=True, array_like=True, tag=38):
+class Accept(Struct, frozen=True, gc=False, array_like=True, tag=38):
     rid: Natural
     key: Key
     ballot: Ballot
     state: Register
 
 
-class Accepted(Struct, frozen=True, array_like=True, tag=39):
+class Accepted(Struct, frozen=True, gc=False, array_like=True, tag=39):
     rid: Natural
 
 
-class Refused(Struct, frozen=True, array_like=True, tag=40):
+class Refused(Struct, frozen=True, gc=False, array_like=True, tag=40):
     """An acceptor has promised (or accepted) `promised`, which is at least the ballot that was sent."""
 
     rid: Natural
@@ -231,7 +231,7 @@ ANSWERED_BY: Final[dict[type, type[Answer]]] = {
 # The first frame of every connection -----------------------------------------------------------------
 
 
-class HelloPeer(Struct, frozen=True, array_like=True, tag=50):
+class HelloPeer(Struct, frozen=True, gc=False, array_like=True, tag=50):
     """`ring` is the sender's ring digest: nodes that place keys differently must not talk."""
 
     cluster: NodeName
@@ -239,7 +239,7 @@ class HelloPeer(Struct, frozen=True, array_like=True, tag=50):
     ring: Annotated[str, Meta(max_length=64)]
 
 
-class HelloClient(Struct, frozen=True, array_like=True, tag=51):
+class HelloClient(Struct, frozen=True, gc=False, array_like=True, tag=51):
     cluster: NodeName
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from store.core.messages import Answer, Question, Response, Stamp
 
 
-class Ask(Struct, frozen=True):
+class Ask(Struct, frozen=True, gc=False):
     """Send `question` to each of `peers`; resume on the `need`-th answer that is not a `Refused`, when that
     can no longer come, a little after the first `Refused`, or at the deadline."""
 
@@ -25,7 +25,7 @@ class Ask(Struct, frozen=True):
     need: int
 
 
-class Rest(Struct, frozen=True):
+class Rest(Struct, frozen=True, gc=False):
     """Resume after `nanos`, or at the deadline."""
 
     nanos: int
