@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check bench lock clean
+.PHONY: setup run test check bench campaign lock clean
 .DELETE_ON_ERROR:
 
-run: .venv/run.stamp
+setup: .venv/run.stamp
+
+run: setup
 	$(BIN)/harness run
 
 test: .venv/dev.stamp
@@ -19,6 +21,11 @@ check: .venv/dev.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks
+
+# Many simulated runs, each with its own seed, at the levels that must hold and at one that must not.
+SEEDS ?= 100
+campaign: .venv/dev.stamp
+	$(BIN)/python -m tests.campaign --seeds $(SEEDS)
 
 # The lock files carry versions and hashes only; the dev lock is a superset of the other.
 .venv/run.stamp: requirements.lock pyproject.toml

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
-from checkers.history import Op
-from harness.cluster.base import Cluster, Evidence
+from checkers.history import NEMESIS, Op
+from harness.cluster.base import Cluster, ClusterError, Evidence
 from harness.generator import Generator
 
 
 class Fault(Protocol):
     """One kind of fault, bundled: its schedule, its effect, its healing and its place in the ledger.
 
-    `name` is what users ask for; `summary` is one line of help. Operations of a fault have its `f`s, and
-    their `value` holds everything that was chosen (targets, grudge, offsets) as JSON, so that a recorded
-    schedule can be run again.
+    A fault is made for the nodes of one cluster. `name` is what users ask for; `summary` is one line of help.
+    Operations of a fault have its `f`s, and their `value` holds everything that was chosen (targets, grudge,
+    offsets) as JSON, so that a recorded schedule can be run again.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Fault(Protocol):
 
     def supported(self, cluster: Cluster) -> bool: ...
 
-    def generator(self, nodes: tuple[str, ...], interval_s: float, seed: int) -> Generator:
+    def generator(self, interval_s: float, seed: int) -> Generator:
         """Endlessly: wait, inject, wait, heal; a fault is injected about every `interval_s` seconds."""
         ...
 
@@ -35,5 +35,14 @@ class Fault(Protocol):
         ...
 
     async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
-        """Carry out one of this fault's operations."""
+        """Carry out one of this fault's operations; raises `ClusterError`, or ValueError for a bad value."""
         ...
+
+
+def nemesis_op(f: str, value: Any = None) -> Op:
+    """An operation of the nemesis; like all of them, it is `info` at both ends."""
+    return Op(process=NEMESIS, type="info", f=f, value=value)
+
+
+def unsupported(fault: str, cluster: Cluster) -> ClusterError:
+    return ClusterError(f"the cluster {cluster.name} does not support the fault {fault}")

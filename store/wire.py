@@ -81,8 +81,11 @@ _encode = Encoder().encode
 
 
 def frame(message: Hello | Request | Response | PeerMessage) -> bytes:
-    """`message` as one frame; raises `WireError` if it is above the limit."""
-    payload = _encode(message)
+    """`message` as one frame; raises `WireError` if it is above the limit or has no encoding."""
+    try:
+        payload = _encode(message)
+    except UnicodeEncodeError as error:
+        raise WireError(f"a {type(message).__name__} with text that is not UTF-8: {error}") from None
     if len(payload) > FRAME_BYTES_MAX:
         raise WireError(
             f"a {type(message).__name__} of {len(payload)} bytes is above the limit of {FRAME_BYTES_MAX}"
@@ -101,8 +104,11 @@ def _decoder(decode: Callable[[bytes], T], what: str) -> Callable[[bytes], T]:
 
 
 def _check_key(key: str) -> None:
-    if len(key) * 4 > KEY_BYTES_MAX and len(key.encode()) > KEY_BYTES_MAX:
-        raise WireError(f"a key has 1 to {KEY_BYTES_MAX} bytes in UTF-8, not {len(key.encode())}")
+    """The types limit a key's characters, of which each takes up to 4 bytes."""
+    if len(key) * 4 > KEY_BYTES_MAX:
+        size = len(key.encode(errors="replace"))
+        if size > KEY_BYTES_MAX:
+            raise WireError(f"a key has 1 to {KEY_BYTES_MAX} bytes in UTF-8, not {size}")
 
 
 _decode_request = _decoder(Decoder(Request).decode, "a request")

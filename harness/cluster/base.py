@@ -73,6 +73,10 @@ class Cluster(Protocol):
         """What the cluster itself last did to each node, or saw of it; costs nothing."""
         ...
 
+    def unexpected_deaths(self) -> list[str]:
+        """The nodes that ended although nobody ended them, a sentence each that says why."""
+        ...
+
     async def teardown(self) -> None:
         """Leave nothing behind. Safe at any moment, also after a failed setup and twice."""
         ...

@@ -1,0 +1,189 @@
+"""The command `harness`: words to plans and files, verdicts to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from checkers.history import HistoryError
+from checkers.models import MODELS
+from harness import catalog, commands
+from harness.plan import Plan, PlanError
+from harness.recorder import RecorderError
+from harness.report.artifacts import ArtifactsError, NoSuchRun
+from store.core import levels
+
+EXIT_REFUSED: Final = 254
+
+CODES: Final = """exit codes:
+  0    valid: the whole history was judged, and nothing is wrong with it
+  1    invalid: a violation was found
+  2    unknown: the analysis did not get to an end within its limits
+  3    vacuous: nothing wrong was seen, but a fault that was asked for did not bite, or a kind of
+       operation never succeeded
+  254  the arguments or an input file make no sense
+  255  the harness or a node failed
+"""
+
+RUN_EXAMPLES: Final = """examples:
+  harness run                                      five simulated nodes, every fault, 60 virtual seconds
+  harness run --seed 7                             the same run every time, byte for byte
+  harness run --level one --faults partition       availability bought with consistency: exit 1
+  harness run --cluster local --time-limit 30      real processes, real sockets, real disks
+  harness run --faults partition:one-way,kill:majority --fault-interval 5
+  harness run --nodes 3 --concurrency 30 --rate 1000 --faults none
+
+On cluster sim a seed fixes the whole history. On the others it fixes what is asked and which faults are
+injected, not how the nodes interleave.
+
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
+        raise SystemExit(EXIT_REFUSED)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    words = sys.argv[1:] if argv is None else list(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character gets a question mark
+    args = _parser().parse_args(words)
+    try:
+        return int(args.command(args, words))
+    except (PlanError, HistoryError, NoSuchRun) as error:
+        return _fail(str(error), EXIT_REFUSED)
+    except (ArtifactsError, RecorderError) as error:
+        return _fail(str(error), commands.EXIT_FAILED)
+    except KeyboardInterrupt:
+        return _fail("interrupted", commands.EXIT_FAILED)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"harness: {sentence}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="harness",
+        description="Runs workloads against a cluster while it breaks it, and judges what was answered.",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_run(subparsers)
+    _add_check(subparsers)
+    _add_analyze(subparsers)
+    listing = subparsers.add_parser(
+        "list", help="the workloads, faults, clusters, levels and models, a line each"
+    )
+    listing.set_defaults(command=commands.listing)
+    return parser
+
+
+def _add_run(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    run = subparsers.add_parser(
+        "run",
+        help="run a workload on a cluster under faults, and judge it",
+        description="Run a workload on a cluster under faults, judge its history, and keep it in runs/.",
+        epilog=RUN_EXAMPLES + CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.set_defaults(command=commands.run)
+    default = Plan()
+    add = run.add_argument
+    add("--workload", default=default.workload, choices=catalog.WORKLOADS, help="what is asked (%(default)s)")
+    add("--level", default=default.level, help=f"{levels.ALLOWED} (%(default)s)")
+    add("--cluster", default=default.cluster, choices=catalog.CLUSTERS, help="(%(default)s)")
+    add(
+        "--nodes", default=str(len(default.nodes)), metavar="N|NAMES", help="a number, or names (%(default)s)"
+    )
+    add(
+        "--replication",
+        type=int,
+        default=default.replication,
+        metavar="N",
+        help="copies of a key (%(default)s)",
+    )
+    add(
+        "--faults",
+        metavar="LIST",
+        help="NAME or NAME:CHOICE with commas between, or none (all that the cluster can make)",
+    )
+    seconds = "seconds (%(default)g)"
+    add("--time-limit", type=float, default=default.time_limit_s, metavar="S", help=f"for the run: {seconds}")
+    add("--concurrency", type=int, default=default.concurrency, metavar="N", help="clients (%(default)s)")
+    add(
+        "--rate",
+        type=float,
+        default=default.rate,
+        metavar="R",
+        help="operations per second, in all (%(default)g)",
+    )
+    add(
+        "--op-timeout",
+        type=float,
+        default=default.op_timeout_s,
+        metavar="S",
+        help=f"for an operation: {seconds}",
+    )
+    add(
+        "--fault-interval",
+        type=float,
+        default=default.fault_interval_s,
+        metavar="S",
+        help=f"between injections of one fault, about: {seconds}",
+    )
+    add(
+        "--analysis-limit",
+        type=float,
+        default=default.analysis_limit_s,
+        metavar="S",
+        help=f"for judging: {seconds}",
+    )
+    add("--seed", type=int, metavar="N", help="of everything that is drawn (drawn itself, and printed)")
+    add("--json", action="store_true", help="print the results as one JSON object, and nothing else")
+    add("--quiet", action="store_true", help="no live view, only the report")
+
+
+def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    check = subparsers.add_parser(
+        "check",
+        help="judge recorded histories",
+        description="Judge recorded histories: our JSON lines, Jepsen's EDN, or Jepsen's text log. See "
+        "docs/HISTORY_FORMAT.md. The exit code is that of the worst verdict.",
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.set_defaults(command=commands.check)
+    check.add_argument("files", nargs="+", metavar="FILE")
+    check.add_argument("--model", choices=MODELS, help="what was recorded (told from the operations)")
+    check.add_argument(
+        "--independent",
+        action="store_true",
+        help="values are [key value] pairs, as jepsen.independent writes them",
+    )
+    check.add_argument(
+        "--json", action="store_true", help="print a line of JSON for each file, and nothing else"
+    )
+
+
+def _add_analyze(subparsers: argparse._SubParsersAction[_Parser]) -> None:
+    analyze = subparsers.add_parser(
+        "analyze",
+        help="judge a recorded run again, also one that was killed",
+        description="Judge a recorded run again, by its plan; also one that was killed.",
+    )
+    analyze.set_defaults(command=commands.analyze)
+    analyze.add_argument("run", metavar="RUN", help="the run's directory, or latest")
+    analyze.add_argument("--json", action="store_true", help="print the results as one JSON object")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

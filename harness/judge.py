@@ -1,0 +1,45 @@
+"""From a plan and a history to a verdict; the same for a run that just ended and for one read back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from checkers.availability import Availability
+from checkers.compose import check_all
+from checkers.history import Op
+from checkers.stats import Stats
+from checkers.verdict import Checker, Verdict
+from harness import ledger
+from harness.client import Codec
+from harness.ledger import Entry, Requested
+from harness.plan import Plan
+from harness.weather import should_serve
+from store.core.ring import Ring
+
+
+class Judgement(NamedTuple):
+    verdict: Verdict
+    entries: list[Entry]
+
+
+def judge(
+    plan: Plan, checkers: Sequence[Checker], codec: Codec, requested: Sequence[Requested], history: list[Op]
+) -> Judgement:
+    """The workload's own checkers first, then how much was served, what happened at all, and the faults."""
+    ring = Ring(plan.nodes, plan.replication)
+    expected = should_serve(history, plan.nodes, plan.concurrency, ring, codec)
+    entries = ledger.ledger(history, requested)
+    faults = _Ledger(ledger.judge(entries, requested))
+    return Judgement(check_all([*checkers, Availability(expected), Stats(), faults], history, "run"), entries)
+
+
+class _Ledger:
+    """The ledger's verdict, as a checker among the others."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.name = verdict.checker
+        self._verdict = verdict
+
+    def check(self, history: list[Op]) -> Verdict:
+        return self._verdict

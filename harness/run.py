@@ -1,0 +1,184 @@
+"""One run: from a plan to a recorded history, on a cluster that is left with nothing behind.
+
+Whatever happens in between (ctrl-C, a node that does not start, a full disk), faults are healed, nodes are
+stopped and what was recorded is kept; what it *means* is for harness/judge.py to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import trio
+
+from checkers.history import Op
+from harness.client import Codec
+from harness.cluster.base import Cluster, ClusterError
+from harness.cluster.sim import SimCluster
+from harness.draw import fork
+from harness.generator import Generator
+from harness.generators import any_of, clients, nemesis, phases, stagger, time_limit
+from harness.interpreter import interpret
+from harness.plan import Plan
+from harness.recorder import Recorder, RecorderError
+from harness.report.artifacts import RunDir
+from harness.report.live import Live
+from harness.scheduler import Scheduler
+from harness.sim.interpreter import simulate
+from harness.stop import StopWish
+
+FAULT_TIMEOUT_S = 30.0
+"""How long one nemesis operation may take on a real cluster."""
+
+GRACE_S = 60.0
+"""How long after its time limit a run may take, at most, to heal and to finish what is under way."""
+
+
+class Work(Codec, Protocol):
+    """What a run needs of a workload."""
+
+    def generator(self, seed: int) -> Generator: ...
+
+
+class Faults(Protocol):
+    """What a run needs of all its faults together."""
+
+    def generator(self, interval_s: float, seed: int) -> Generator: ...
+
+    def healing(self) -> Generator: ...
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Op: ...
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a run left. `interrupted_s`: when it was told to stop early, in seconds since its start.
+    `failure`: a sentence, if it could not start or not go on."""
+
+    history: list[Op] = field(default_factory=list)
+    digest: str = ""
+    interrupted_s: float | None = None
+    unexpected_deaths: list[str] = field(default_factory=list)
+    failure: str | None = None
+
+
+def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
+    """Clients and faults side by side for as long as the plan says; then the healing."""
+    rate_seed, work_seed, fault_seed = (fork(plan.seed, name) for name in ("rate", "workload", "nemesis"))
+    asking = clients(stagger(1 / plan.rate, work.generator(work_seed), rate_seed))
+    harm = nemesis(faults.generator(plan.fault_interval_s, fault_seed))
+    return phases(time_limit(plan.time_limit_s, any_of(asking, harm)), nemesis(faults.healing()))
+
+
+def execute(
+    plan: Plan, work: Work, faults: Faults, cluster: Cluster, run_dir: RunDir, live: Live, stop: StopWish
+) -> Recorded:
+    """Run `plan`. Raises `RecorderError` only if not even the history's file can be made."""
+    recorder = Recorder(run_dir.history)
+    recorded = Recorded(recorder.history)
+
+    def on_event(op: Op) -> None:
+        recorder.record(op)
+        live.on_op(op)
+
+    scheduler = Scheduler(schedule(plan, work, faults), plan.concurrency, on_event)
+    one = _Run(plan, work, faults, cluster, run_dir, live, stop, recorder, scheduler, recorded)
+    try:
+        if isinstance(cluster, SimCluster):
+            one.simulated(cluster)
+        else:
+            trio.run(one.real)
+    except* (ClusterError, RecorderError) as errors:
+        recorded.failure = str(_first(errors))
+    try:
+        recorder.close()
+    except RecorderError as error:
+        recorded.failure = recorded.failure or str(error)
+    recorded.digest = recorder.digest
+    return recorded
+
+
+@dataclass(slots=True)
+class _Run:
+    plan: Plan
+    work: Work
+    faults: Faults
+    cluster: Cluster
+    run_dir: RunDir
+    live: Live
+    stop: StopWish
+    recorder: Recorder
+    scheduler: Scheduler
+    recorded: Recorded
+
+    def simulated(self, cluster: SimCluster) -> None:
+        world = cluster.world
+        world.complete(cluster.setup(self.run_dir.path))
+        start = world.now
+        self.live.phase("running")
+        try:
+            simulate(
+                self.scheduler,
+                cluster,
+                self.work,
+                partial(self.faults.invoke, cluster=cluster),
+                op_timeout_s=self.plan.op_timeout_s,
+                should_stop=lambda: self._wished((world.now - start) / 1e9),
+                healing=self.faults.healing,
+                on_progress=lambda now: self.live.tick(now / 1e9, cluster.states()),
+            )
+        finally:
+            world.complete(cluster.teardown())
+
+    def _wished(self, elapsed_s: float) -> bool:
+        if self.stop.wished and self.recorded.interrupted_s is None:
+            self.recorded.interrupted_s = elapsed_s
+            self.live.phase("stopping: healing, and finishing what is under way")
+        return self.stop.wished
+
+    async def real(self) -> None:
+        self.live.phase("starting nodes")
+        try:
+            await self.cluster.setup(self.run_dir.path)
+            self.live.phase("running")
+            await self._interpreted()
+        finally:
+            self.live.phase("stopping nodes")
+            with trio.CancelScope(shield=True):
+                await self.cluster.teardown()
+
+    async def _interpreted(self) -> None:
+        start = trio.current_time()
+
+        def elapsed_s() -> float:
+            return trio.current_time() - start
+
+        def tick() -> None:
+            self.recorder.tick()
+            self.live.tick(elapsed_s(), self.cluster.states())
+
+        def should_stop() -> bool:
+            self.recorded.unexpected_deaths = self.cluster.unexpected_deaths()
+            return bool(self.recorded.unexpected_deaths) or self._wished(elapsed_s())
+
+        await interpret(
+            self.scheduler,
+            self.cluster,
+            self.work,
+            partial(self.faults.invoke, cluster=self.cluster),
+            op_timeout_s=self.plan.op_timeout_s,
+            nemesis_timeout_s=FAULT_TIMEOUT_S,
+            hard_deadline_s=self.plan.time_limit_s + GRACE_S,
+            should_stop=should_stop,
+            healing=self.faults.healing,
+            tick=tick,
+        )
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> BaseException:
+    """The first of the exceptions in a group of groups."""
+    first: BaseException = group
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

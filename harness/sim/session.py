@@ -1,0 +1,78 @@
+"""A client's connection to a simulated node: what `store/client.py` is to a real one. Nothing is encoded."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from harness.cluster.base import Lost, NotSent
+from harness.sim.network import Network
+from harness.sim.process import Process
+from harness.sim.world import SECOND, Future, World
+from store.core.machine import FromClient
+from store.core.messages import Body, Request, Response
+from store.wire import WireError, check_body
+
+HEAD_START: Final = 0.95
+"""As `store.client.HEAD_START`, which cannot be imported without trio; a test keeps them equal."""
+
+
+class SimSession:
+    """`client` is this connection's name, never used again. Implements `Session`."""
+
+    def __init__(self, world: World, network: Network, node: str, process: Process, client: int) -> None:
+        self._world = world
+        self._network = network
+        self._node = node
+        self._process = process
+        self._client = client
+        self._last_id = 0
+        self._waiting: Future[Response] | None = None
+        self._broken: str | None = None
+        process.connect(client, self)
+
+    async def request(self, body: Body, timeout_s: float) -> Response:
+        if self._broken is not None:
+            raise NotSent(self._broken)
+        if self._waiting is not None:
+            raise RuntimeError("a session carries one request at a time")
+        try:
+            check_body(body)
+        except WireError as error:
+            raise NotSent(str(error)) from None
+        world = self._world
+        self._last_id += 1
+        request = Request(self._last_id, max(1, int(timeout_s * 1000 * HEAD_START)), body)
+        answer: Future[Response] = Future(world)
+        self._waiting = answer
+        arrival = world.now + self._network.client_delay_ns()
+        world.at(arrival, self._process.feed, FromClient(self._client, request))
+        world.at(world.now + int(timeout_s * SECOND), self._time_up, answer)
+        response = await answer
+        self._waiting = None
+        return response
+
+    async def close(self) -> None:
+        self._break("the session is closed")
+        self._process.disconnect(self._client)
+
+    def answer(self, response: Response) -> None:
+        """The node's response arrives; one to a request that is no longer waited for is dropped."""
+        if self._waiting is not None and response.id == self._last_id:
+            self._waiting.resolve(response)
+
+    def reset(self) -> bool:
+        """The process is gone, and the client hears of it a little later."""
+        delay_ns = self._network.client_delay_ns()
+        self._world.at(self._world.now + delay_ns, self._break, f"{self._node} reset the connection")
+        return self._waiting is not None and not self._waiting.done
+
+    def _time_up(self, answer: Future[Response]) -> None:
+        if not answer.done:
+            self._break(f"{self._node} did not answer in time")
+            self._process.disconnect(self._client)
+
+    def _break(self, reason: str) -> None:
+        if self._broken is None:
+            self._broken = reason
+            if self._waiting is not None:
+                self._waiting.fail(Lost(reason))

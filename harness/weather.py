@@ -1,0 +1,121 @@
+"""What the faults left possible, as the history's own nemesis operations tell it.
+
+CAP is about availability too: a level that should have answered and did not is reported. An operation should
+have been served if, from its invocation to its completion, no fault began, ended or had just done so, its
+coordinator ran, and enough of the key's replicas ran and could talk with the coordinator both ways. All
+others are not judged; a kind of fault that is not known here excuses whatever happens while it lasts.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from checkers.history import NEMESIS, Op
+from harness.client import Codec
+from store.core.levels import parse_level
+from store.core.messages import Get, Status
+from store.core.ring import Ring
+
+SETTLING_NS = 1_000_000_000
+"""How long the cluster may take to find itself again after a fault began or ended."""
+
+HARMLESS = frozenset({"clock-bump", "clock-reset"})
+"""They keep nobody from answering."""
+
+
+class Sky(NamedTuple):
+    """Who cannot answer (`away`, `paused`), who does not hear whom (`deaf`: (hearer, unheard)), and which
+    operations had an effect that is not known here: of a kind that is not, or they ended in an error."""
+
+    away: frozenset[str] = frozenset()
+    paused: frozenset[str] = frozenset()
+    deaf: frozenset[tuple[str, str]] = frozenset()
+    unknown: frozenset[str] = frozenset()
+
+    def after(self, op: Op) -> Sky:
+        value: dict[str, Any] = op.value if isinstance(op.value, dict) else {}
+        nodes = frozenset(value.get("nodes", ()))
+        if op.error is not None:
+            return self._replace(unknown=self.unknown | {op.f})
+        match op.f:
+            case "kill":
+                return self._replace(away=self.away | nodes, paused=self.paused - nodes)
+            case "start":
+                return self._replace(away=self.away - nodes, unknown=self.unknown - {"kill", "start"})
+            case "pause":
+                return self._replace(paused=self.paused | nodes)
+            case "resume":
+                return self._replace(paused=self.paused - nodes, unknown=self.unknown - {"pause", "resume"})
+            case "partition":
+                grudge = value.get("grudge", {})
+                return self._replace(deaf=frozenset((a, b) for a in grudge for b in grudge[a]))
+            case "heal-partition":
+                return self._replace(deaf=frozenset(), unknown=self.unknown - {"partition", "heal-partition"})
+        return self._replace(unknown=self.unknown | {op.f})
+
+    def reachable(self, node: str, replicas: Iterable[str]) -> int:
+        """How many of `replicas` the coordinator `node` can ask and hear."""
+        gone = self.away | self.paused
+        return sum(
+            replica not in gone and (replica, node) not in self.deaf and (node, replica) not in self.deaf
+            for replica in replicas
+        )
+
+
+class Weather:
+    """The skies over a whole history: `skies[i]` from `since[i]` (ns) on, None while something changes."""
+
+    def __init__(self, history: Iterable[Op]) -> None:
+        self.since = [0]
+        self.skies: list[Sky | None] = [Sky()]
+        sky = Sky()
+        under_way = False
+        for op in history:
+            if op.process != NEMESIS or op.f in HARMLESS:
+                continue
+            under_way = not under_way
+            if under_way:
+                self._turn(op.time, None)
+            else:
+                sky = sky.after(op)
+                self._turn(op.time + SETTLING_NS, sky)
+
+    def _turn(self, at: int, sky: Sky | None) -> None:
+        while self.since and self.since[-1] >= at:
+            self.since.pop()
+            self.skies.pop()
+        self.since.append(at)
+        self.skies.append(sky)
+
+    def during(self, start: int, end: int) -> Sky | None:
+        """The sky that held all the time from `start` to `end`, or None."""
+        first, last = bisect_right(self.since, start) - 1, bisect_right(self.since, end) - 1
+        return self.skies[first] if first == last >= 0 else None
+
+
+def should_serve(
+    history: Iterable[Op], nodes: Sequence[str], concurrency: int, ring: Ring, codec: Codec
+) -> Callable[[Op, Op | None], bool]:
+    """A judge of (invocation, completion): should the store have served it? `nodes` are in the order in which
+    workers were dealt to them."""
+    weather = Weather(history)
+
+    def judge(invoke: Op, completion: Op | None) -> bool:
+        if completion is None or not isinstance(invoke.process, int):
+            return False
+        sky = weather.during(invoke.time, completion.time)
+        if sky is None or sky.unknown:
+            return False
+        node = nodes[invoke.process % concurrency % len(nodes)]
+        body = codec.encode(invoke)
+        if isinstance(body, Status):
+            return node not in sky.away | sky.paused
+        level = parse_level(body.level, ring.replication)
+        needed = level.reads if isinstance(body, Get) else level.writes
+        if node in sky.away | sky.paused:
+            return False
+        return sky.reachable(node, ring.preference(body.key)) >= needed
+
+    return judge

@@ -1,0 +1,78 @@
+"""Several faults at once: one schedule, one healing in a sensible order, one place that carries them out.
+
+Faults overlap in time, though the nemesis does one thing at a time. Which faults there are and how they are
+asked for (`NAME[:CHOICE]`) is here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from checkers.history import Op
+from harness.cluster.base import Cluster, ClusterError
+from harness.draw import fork
+from harness.generator import Generator
+from harness.generators import any_of, sequence
+from nemesis.base import Fault
+from nemesis.clock import ClockFault
+from nemesis.partition import PartitionFault
+from nemesis.process import KillFault, PauseFault
+
+
+class FaultKind(NamedTuple):
+    """`make(nodes, choice)` raises ValueError for a choice that there is not, naming those that there are."""
+
+    summary: str
+    make: Callable[[Sequence[str], str | None], Fault]
+
+
+FAULTS: Final[dict[str, FaultKind]] = {
+    kind.name: FaultKind(kind.summary, kind) for kind in (PartitionFault, PauseFault, KillFault, ClockFault)
+}
+"""By name, in the order in which they are healed: messages pass again before processes go on, those go on
+before others start, and clocks are right at the end."""
+
+
+def parse_faults(specs: Iterable[str], nodes: Sequence[str]) -> tuple[Fault, ...]:
+    """The faults that `NAME[:CHOICE]` specs ask for; raises ValueError."""
+    faults: dict[str, Fault] = {}
+    for spec in specs:
+        name, colon, choice = spec.partition(":")
+        if name not in FAULTS:
+            raise ValueError(f"the fault {name!r} is unknown; there are {', '.join(FAULTS)}")
+        if name in faults:
+            raise ValueError(f"the fault {name} is asked for twice")
+        faults[name] = FAULTS[name].make(nodes, choice if colon else None)
+    return tuple(faults[name] for name in FAULTS if name in faults)
+
+
+class Nemesis:
+    """Holds nothing of the run, so a recorded schedule can be run again through it."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        self._by_f = {f: fault for fault in faults for f in fault.begins | fault.ends}
+
+    def generator(self, interval_s: float, seed: int) -> Generator:
+        """Each fault in its own cycle, drawn from its own seed, so one more fault changes none of the others'
+        choices."""
+        return any_of(*(fault.generator(interval_s, fork(seed, fault.name)) for fault in self.faults))
+
+    def healing(self) -> Generator:
+        """One operation for each fault; afterwards nothing is left of any of them."""
+        return sequence(*(fault.healing() for fault in self.faults))
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Op:
+        """The completion: `info`, with what was chosen and the evidence (`bit`, `detail`) as its value, or
+        with an error. Whatever a fault raises, the run goes on."""
+        try:
+            evidence = await self._by_f[op.f].invoke(op, cluster)
+        except ClusterError as error:
+            return replace(op, type="info", error=str(error))
+        except Exception as error:
+            return replace(op, type="info", error=f"{type(error).__name__}: {error}")
+        value = {**(op.value or {}), "bit": evidence.bit, "detail": evidence.detail}
+        return replace(op, type="info", value=value)

@@ -1,0 +1,76 @@
+"""`harness check`: files in, verdicts and exit codes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import harness
+
+VALID_EDN = """[{:process 0 :type :invoke :f :write :value 1}
+ {:process 0 :type :ok :f :write :value 1}
+ {:process 1 :type :invoke :f :read :value nil}
+ {:process 1 :type :ok :f :read :value 1}]
+"""
+STALE_LOG = """INFO  jepsen.util - 0\t:invoke\t:write\t1
+INFO  jepsen.util - 0\t:ok\t:write\t1
+INFO  jepsen.util - 0\t:invoke\t:write\t2
+INFO  jepsen.util - 0\t:ok\t:write\t2
+INFO  jepsen.util - 1\t:invoke\t:read\tnil
+INFO  jepsen.util - 1\t:ok\t:read\t1
+"""
+STALE_JSONL = """{"process":0,"f":"write","value":1,"type":"invoke"}
+{"process":0,"f":"write","value":1,"type":"ok"}
+{"process":1,"f":"read","type":"invoke"}
+{"process":1,"f":"read","value":null,"type":"ok"}
+"""
+
+
+def test_each_format_is_told_by_its_content_and_the_worst_verdict_counts(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(VALID_EDN)
+    (tmp_path / "b").write_text(STALE_LOG)
+    (tmp_path / "c").write_text(STALE_JSONL)
+    done = harness(tmp_path, "check", "a", "b", "c", "--json")
+    assert done.returncode == 1, done.stdout + done.stderr
+    verdicts = {line["file"]: line["status"] for line in map(json.loads, done.stdout.splitlines())}
+    assert verdicts == {"a": "valid", "b": "invalid", "c": "invalid"}
+    assert harness(tmp_path, "check", "a").returncode == 0
+
+
+def test_an_invalid_history_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text(STALE_LOG)
+    done = harness(tmp_path, "check", "b")
+    assert done.returncode == 1
+    assert "process 1" in done.stdout
+    assert "acknowledged" in done.stdout
+
+
+def test_the_model_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text(
+        "".join(
+            f"{{:process {p} :type {t} :f :acquire :value nil}}\n" for p in (0, 1) for t in (":invoke", ":ok")
+        )
+    )
+    assert harness(tmp_path, "check", "lock", "--model", "mutex").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"\x00\x01\x02" * 100, "line 1"),
+        (b"", "no operation"),
+        (b'{"process":0,"f":"read","type":"ok"}\n', "line 1"),
+        (b'{"process":0,"f":"read","type":"invoke"}\n{"process":0,"f":"re', "line 2"),
+        (b"[{:process 0 :type :invoke :f :read", "line 1"),
+        (VALID_EDN.replace(":write", ":frob").encode(), "frob"),
+    ],
+)
+def test_what_is_no_history_is_refused_by_file_and_line(tmp_path: Path, content: bytes, named: str) -> None:
+    (tmp_path / "broken").write_bytes(content)
+    done = harness(tmp_path, "check", "broken")
+    assert done.returncode == 254, done.stdout + done.stderr
+    assert "broken" in done.stderr
+    assert named in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,174 @@
+from functools import partial
+
+import pytest
+
+from harness.cluster.base import Clock, ClusterError, Evidence, Kill, NotSent, Partition, Pause
+from harness.cluster.sim import SimCluster
+from harness.sim.clock import EPOCH_NS
+from harness.sim.world import MS
+from store.core.machine import Input
+from store.core.messages import Done, Put, Status
+from tests.support.echo import Echo
+
+NODES = ("n1", "n2", "n3")
+
+
+def a_cluster(seed: int = 1) -> SimCluster:
+    """One of echo nodes, started."""
+    heard: list[Input] = []
+    cluster = SimCluster(NODES, 1, seed, make=partial(Echo, heard))
+    assert cluster.world.complete(cluster.start(NODES)).bit
+    return cluster
+
+
+def request(cluster: SimCluster, node: str, body, timeout_s: float = 1.0):
+    async def main():
+        session = await cluster.connect(node)
+        return await session.request(body, timeout_s)
+
+    return cluster.world.complete(main())
+
+
+def test_it_has_every_capability():
+    cluster = a_cluster()
+    for capability in (Kill, Pause, Partition, Clock):
+        assert isinstance(cluster, capability)
+
+
+def test_setup_starts_every_node_and_teardown_writes_their_logs(tmp_path):
+    cluster = SimCluster(NODES, 2, 1)
+    run = cluster.world.complete
+    run(cluster.setup(tmp_path))
+    assert cluster.states() == dict.fromkeys(NODES, "up")
+    run(cluster.pause(("n1",)))
+    run(cluster.bump({"n2": -500}))
+    run(cluster.kill(("n3",)))
+    run(cluster.teardown())
+    run(cluster.teardown())
+    assert cluster.states() == dict.fromkeys(NODES, "down")
+    logs = {node: (tmp_path / "nodes" / f"{node}.log").read_text().splitlines() for node in NODES}
+    assert logs["n1"][0].startswith("   0.200000000 ")
+    said = {node: [line[15:] for line in lines] for node, lines in logs.items()}
+    assert said == {
+        "n1": ["start, boot 1", "paused", "stop"],
+        "n2": ["start, boot 1", "clock bumped by -500 ms", "stop"],
+        "n3": ["start, boot 1", "killed; requests broken: 0; records lost: 0"],
+    }
+
+
+def test_teardown_of_what_was_never_set_up_does_nothing():
+    cluster = SimCluster(NODES, 2, 1)
+    cluster.world.complete(cluster.teardown())
+
+
+def test_logs_that_cannot_be_written_are_a_cluster_error(tmp_path):
+    (tmp_path / "nodes").write_text("in the way")
+    cluster = SimCluster(NODES, 2, 1)
+    with pytest.raises(ClusterError, match="the node logs cannot go to"):
+        cluster.world.complete(cluster.setup(tmp_path))
+
+
+def test_a_killed_node_refuses_connections_after_a_round_trip():
+    cluster = a_cluster()
+    evidence = cluster.world.complete(cluster.kill(("n2", "n1")))
+    assert evidence == Evidence(
+        True, "killed n1, n2; refusing connections: n1, n2; requests broken: 0; records lost: 0"
+    )
+    before = cluster.world.now
+    with pytest.raises(NotSent, match="n1 refused the connection"):
+        request(cluster, "n1", Status())
+    assert before < cluster.world.now < before + 10 * MS
+    assert cluster.states() == {"n1": "down", "n2": "down", "n3": "up"}
+
+
+def test_killing_the_dead_bites_nobody_and_starting_the_living_neither():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    run(cluster.kill(("n1",)))
+    assert not run(cluster.kill(("n1",))).bit
+    assert run(cluster.start(NODES)) == Evidence(True, "started n1; answering: n1")
+    assert run(cluster.start(NODES)) == Evidence(False, "started none; answering: none")
+
+
+def test_a_start_takes_its_time_and_keeps_what_was_durable():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    assert request(cluster, "n1", Put("x", b"1", "one")) == Done(1)
+    run(cluster.kill(("n1",)))
+    before = cluster.world.now
+    assert run(cluster.start(("n1",))).bit
+    assert cluster.world.now >= before + 200 * MS
+    assert request(cluster, "n1", Status()).status["boot"] == 2
+
+
+def test_a_pause_is_seen_as_silence_and_its_end_as_an_answer():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    assert run(cluster.pause(("n3",))) == Evidence(True, "paused n3; silent for 0.1 s: n3")
+    assert cluster.states()["n3"] == "paused"
+    assert not run(cluster.pause(("n3",))).bit
+    evidence = run(cluster.resume(NODES))
+    assert evidence.bit
+    assert evidence.detail == "resumed n3; answering: n3; inputs held back meanwhile, probes included: 1"
+    assert not run(cluster.resume(NODES)).bit
+
+
+def test_a_paused_node_can_be_killed_and_comes_back_running():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    run(cluster.pause(("n1",)))
+    assert run(cluster.kill(("n1",))).bit
+    assert not run(cluster.resume(("n1",))).bit
+    assert run(cluster.start(("n1",))).bit
+    assert cluster.states()["n1"] == "up"
+
+
+def test_the_evidence_of_a_cut_is_probes_and_of_its_healing_what_was_dropped():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    evidence = run(cluster.cut({"n1": frozenset({"n2", "n3"}), "n3": frozenset({"n1"})}))
+    assert evidence == Evidence(
+        True,
+        "cut n1->n3, n2->n1, n3->n1; probes that came through cut links: 0 of 3, through the others: 3",
+    )
+    request(cluster, "n1", Put("x", b"1", "one"))
+    cluster.world.run_until(cluster.world.now + 100 * MS)
+    assert run(cluster.heal()) == Evidence(True, "1 of 3 cut links dropped 1 messages")
+    assert run(cluster.heal()) == Evidence(False, "0 of 0 cut links dropped 0 messages")
+
+
+def test_a_cut_through_which_nobody_spoke_has_not_bitten():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    run(cluster.cut({"n1": frozenset({"n2"})}))
+    assert run(cluster.heal()) == Evidence(False, "0 of 1 cut links dropped 0 messages")
+
+
+def test_a_grudge_without_enemies_cuts_nothing():
+    cluster = a_cluster()
+    assert not cluster.world.complete(cluster.cut({"n1": frozenset()})).bit
+
+
+def test_clocks_are_bumped_and_set_right_again():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    evidence = run(cluster.bump({"n2": 250, "n1": -100}))
+    assert evidence == Evidence(True, "clock offsets measured: n1 from +0 to -100 ms, n2 from +0 to +250 ms")
+    skew = request(cluster, "n2", Status()).status["wall_ms"] - (EPOCH_NS + cluster.world.now) // MS
+    assert skew in (249, 250)
+    assert (
+        run(cluster.reset()).detail == "clock offsets measured: n1 from -100 to +0 ms, n2 from +250 to +0 ms"
+    )
+    assert run(cluster.reset()) == Evidence(False, "clock offsets measured: none")
+
+
+def test_a_node_that_is_not_there_is_named():
+    cluster = a_cluster()
+    for coroutine in (
+        cluster.connect("n9"),
+        cluster.kill(("n9",)),
+        cluster.cut({"n1": frozenset({"n9"})}),
+        cluster.bump({"n9": 5}),
+    ):
+        with pytest.raises(ClusterError, match="no node 'n9'; the nodes are n1, n2, n3"):
+            cluster.world.complete(coroutine)

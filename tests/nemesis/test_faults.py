@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers.history import NEMESIS, Op
+from harness.cluster.base import ClusterError, Evidence, Grudge
+from harness.context import Context
+from harness.generator import Pending
+from nemesis.base import Fault, nemesis_op
+from nemesis.clock import draw_offset_ms
+from nemesis.compose import FAULTS, Nemesis, parse_faults
+from nemesis.partition import SHAPES, draw_cut
+
+FIVE = ("n1", "n2", "n3", "n4", "n5")
+seeds = st.integers(min_value=0, max_value=2**64 - 1)
+
+
+class Bare:
+    """A cluster that can do nothing."""
+
+    name = "bare"
+    nodes = FIVE
+
+
+class Recording(Bare):
+    """A cluster that can do everything, and writes down what it was told."""
+
+    name = "recording"
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    async def kill(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("kill", nodes)
+
+    async def start(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("start", nodes)
+
+    async def pause(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("pause", nodes)
+
+    async def resume(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("resume", nodes)
+
+    async def cut(self, grudge: Grudge) -> Evidence:
+        return self._tell("cut", grudge)
+
+    async def heal(self) -> Evidence:
+        return self._tell("heal", None)
+
+    async def bump(self, offsets_ms: Mapping[str, int]) -> Evidence:
+        return self._tell("bump", offsets_ms)
+
+    async def reset(self) -> Evidence:
+        return self._tell("reset", None)
+
+    def _tell(self, what: str, argument: Any) -> Evidence:
+        self.told.append((what, argument))
+        return Evidence(True, f"did {what}")
+
+
+def fault(spec: str, nodes: tuple[str, ...] = FIVE) -> Fault:
+    (made,) = parse_faults([spec], nodes)
+    return made
+
+
+def injections(spec: str, count: int = 50) -> list[Op]:
+    """What the fault's schedule begins with, for as many seeds."""
+    found = []
+    for seed in range(count):
+        idle = Context(0, (NEMESIS,), (NEMESIS,), {NEMESIS: NEMESIS})
+        waiting = fault(spec).generator(1, seed).op(idle)
+        assert isinstance(waiting, Pending)
+        assert waiting.generator is not None
+        assert waiting.until is not None
+        answer = waiting.generator.op(idle._replace(time=waiting.until))
+        assert isinstance(answer, tuple)
+        found.append(answer[0])
+    return found
+
+
+def invoke(op: Op, cluster: Any, specs: tuple[str, ...] = tuple(FAULTS)) -> Op:
+    return trio.run(Nemesis(parse_faults(specs, FIVE)).invoke, op, cluster)
+
+
+@pytest.mark.parametrize("spec", list(FAULTS))
+def test_what_was_chosen_survives_json_and_is_what_the_cluster_is_told(spec: str) -> None:
+    for op in (*injections(spec, 5), fault(spec).healing()):
+        cluster, again = Recording(), Recording()
+        completion = invoke(op, cluster)
+        recorded = msgspec.json.decode(msgspec.json.encode(op), type=Op)
+        assert invoke(recorded, again) == completion
+        assert again.told == cluster.told
+        assert completion.type == "info"
+        assert completion.error is None
+        (what,) = [what for what, _ in cluster.told]
+        assert completion.value == {**(op.value or {}), "bit": True, "detail": f"did {what}"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "begins", "ends"),
+    [
+        ("partition", "partition", "heal-partition"),
+        ("kill", "kill", "start"),
+        ("pause", "pause", "resume"),
+        ("clock", "clock-bump", "clock-reset"),
+    ],
+)
+def test_the_names_of_the_operations(spec: str, begins: str, ends: str) -> None:
+    made = fault(spec)
+    assert (made.name, made.begins, made.ends) == (spec, frozenset({begins}), frozenset({ends}))
+    assert {op.f for op in injections(spec, 3)} == {begins}
+    assert made.healing().f == ends
+    assert "\n" not in made.summary
+    assert FAULTS[spec].summary == made.summary
+
+
+@pytest.mark.parametrize("spec", list(FAULTS))
+def test_a_cluster_without_the_capability_is_told_apart_and_not_asked(spec: str) -> None:
+    made = fault(spec)
+    assert made.supported(Recording())  # type: ignore[arg-type]  # has what is asked for
+    assert not made.supported(Bare())  # type: ignore[arg-type]
+    completion = invoke(made.healing(), Bare())
+    assert completion.error == f"the cluster bare does not support the fault {spec}"
+
+
+@pytest.mark.parametrize("spec", ["kill", "pause"])
+def test_a_process_fault_strikes_its_targets_and_heals_all_nodes(spec: str) -> None:
+    sizes = {op.value["target"]: len(op.value["nodes"]) for op in injections(spec)}
+    assert sizes == {"one": 1, "minority": 2, "majority": 3} | ({"all": 5} if spec == "kill" else {})
+    assert {len(op.value["nodes"]) for op in injections(f"{spec}:minority", 9)} == {2}
+    assert {tuple(op.value["nodes"]) for op in injections(f"{spec}:n2+n5", 9)} == {("n2", "n5")}
+    assert fault(spec).healing().value == {"target": "all", "nodes": list(FIVE)}
+
+
+def test_a_partition_draws_every_shape_or_the_one_that_was_asked_for() -> None:
+    assert {op.value["shape"] for op in injections("partition")} == set(SHAPES)
+    assert {op.value["shape"] for op in injections("partition:bridge", 9)} == {"bridge"}
+
+
+def test_one_way_strikes_either_side() -> None:
+    sizes = {len(draw_cut(["one-way"], FIVE, seed).grudge) for seed in range(20)}
+    assert sizes == {2, 3}
+
+
+@given(seeds, st.sampled_from(sorted(SHAPES)), st.integers(min_value=3, max_value=9))
+def test_every_drawn_cut_drops_something_between_known_nodes(seed: int, shape: str, count: int) -> None:
+    nodes = tuple(f"n{i}" for i in range(count))
+    grudge = draw_cut([shape], nodes, seed).grudge
+    assert grudge
+    for node, refused in grudge.items():
+        assert node in nodes
+        assert refused
+        assert node not in refused
+        assert set(refused) <= set(nodes)
+
+
+def test_shapes_that_so_few_nodes_cannot_form_are_not_drawn() -> None:
+    two = ("n1", "n2")
+    assert fault("partition", two)
+    with pytest.raises(ValueError, match=r"^partition:bridge needs at least 3 nodes, not 2$"):
+        fault("partition:bridge", two)
+    with pytest.raises(ValueError, match=r"^partition needs at least 2 nodes, not 1$"):
+        fault("partition", ("n1",))
+
+
+@given(seeds)
+def test_a_clock_jumps_by_4_ms_to_4_minutes(seed: int) -> None:
+    assert 4 <= abs(draw_offset_ms(seed)) < 2**18
+    assert draw_offset_ms(seed) == draw_offset_ms(seed)
+
+
+def test_clocks_jump_both_ways_over_all_magnitudes() -> None:
+    offsets = [draw_offset_ms(seed) for seed in range(2000)]
+    assert 0.45 < sum(offset > 0 for offset in offsets) / 2000 < 0.55
+    by_power = [sum(abs(offset).bit_length() - 1 == power for offset in offsets) for power in range(2, 18)]
+    assert sum(by_power) == 2000
+    assert min(by_power) > 80
+    (bump,) = injections("clock:majority", 1)
+    assert len(set(bump.value["offsets_ms"].values())) == 3
+
+
+def test_an_operation_goes_to_the_fault_that_has_it() -> None:
+    cluster = Recording()
+    for f, value in [
+        ("kill", {"target": "one", "nodes": ["n1"]}),
+        ("heal-partition", None),
+        ("clock-bump", {"target": "one", "offsets_ms": {"n2": -8}}),
+        ("partition", {"shape": "one-way", "grudge": {"n1": ["n2", "n3"]}}),
+    ]:
+        invoke(nemesis_op(f, value), cluster)
+    assert cluster.told == [
+        ("kill", ("n1",)),
+        ("heal", None),
+        ("bump", {"n2": -8}),
+        ("cut", {"n1": frozenset({"n2", "n3"})}),
+    ]
+
+
+class Failing(Recording):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def _tell(self, what: str, argument: Any) -> Evidence:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ClusterError("node n1 did not start: port in use"), "node n1 did not start: port in use"),
+        (OSError(28, "No space left on device"), "OSError: [Errno 28] No space left on device"),
+    ],
+)
+def test_whatever_a_cluster_raises_the_completion_says_it_and_keeps_the_choice(
+    error: Exception, said: str
+) -> None:
+    value = {"target": "one", "nodes": ["n1"]}
+    completion = invoke(nemesis_op("kill", value), Failing(error))
+    assert (completion.type, completion.error, completion.value) == ("info", said, value)
+
+
+@pytest.mark.parametrize(
+    ("f", "value"), [("kill", {"nodes": 3}), ("kill", None), ("partition", {"shape": "x"}), ("typhoon", None)]
+)
+def test_a_recorded_operation_that_makes_no_sense_is_an_error_of_its_completion(
+    f: str, value: object
+) -> None:
+    cluster = Recording()
+    completion = invoke(nemesis_op(f, value), cluster)
+    assert completion.type == "info"
+    assert completion.error
+    assert cluster.told == []
+
+
+@pytest.mark.parametrize(
+    ("specs", "said"),
+    [
+        (["tornado"], "the fault 'tornado' is unknown; there are partition, pause, kill, clock"),
+        (["kill", "kill:one"], "the fault kill is asked for twice"),
+        (
+            ["partition:thirds"],
+            "partition:thirds: the shape must be one of halves, one, majorities-ring, bridge, one-way",
+        ),
+        (
+            ["pause:"],
+            "pause:: must be one, minority, majority, all, or nodes joined by '+', of n1, n2, n3, n4, n5",
+        ),
+    ],
+)
+def test_a_fault_that_there_is_not_is_refused_in_one_sentence(specs: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said) + "$"):
+        parse_faults(specs, FIVE)

@@ -1,0 +1,253 @@
+"""The command `kv` and real node processes: exit statuses, sentences, and what a crash leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from store.__main__ import main
+from store.client import Client, StoreError, connect
+from store.core.messages import Done, Put
+from tests.support.nodes import ROOT, RealNode, free_ports, kv, real_nodes
+
+SINGLE = 'name = "n1"\ncluster = "demo"\nlisten = "127.0.0.1:{port}"\ndata = "n1"\n'
+
+
+def single(directory: Path, port: int = 0) -> RealNode:
+    config = directory / "n1.toml"
+    config.write_text(SINGLE.format(port=port))
+    return RealNode(config)
+
+
+def refused(config: Path) -> tuple[int, str]:
+    """The exit status and what was said by a node that does not start."""
+    ended = kv("node", "--config", str(config))
+    assert ended.stdout == ""
+    (sentence,) = ended.stderr.splitlines()
+    return ended.returncode, sentence
+
+
+@pytest.mark.real
+def test_every_level_from_the_command_line(tmp_path: Path) -> None:
+    with real_nodes(tmp_path, 3) as nodes:
+        for level in ("one", "quorum", "all", "linearizable", "r=1,w=2"):
+            at = ("--node", nodes[0].address, "--level", level)
+            assert kv("put", level, f"{level} 1", *at).returncode == 0
+            assert kv("get", level, *at).stdout == f"{level} 1"
+        at = ("--node", nodes[1].address)
+        absent = kv("get", "lock", *at)
+        assert (absent.returncode, absent.stderr) == (1, "kv: 'lock' has no value\n")
+        assert kv("cas", "lock", "--absent", "mine", *at).returncode == 0
+        other = kv("cas", "lock", "yours", "ours", *at)
+        assert (other.returncode, other.stderr[:13]) == (1, "kv: mismatch:")
+        assert kv("cas", "lock", "mine", "ours", *at).returncode == 0
+        assert kv("delete", "lock", *at).returncode == 0
+        status = kv("status", "--node", nodes[2].address)
+        assert "n1, n2, n3" in status.stdout
+        assert "links_up" in status.stdout
+        assert [node.end(signal.SIGTERM) for node in nodes] == [0, 0, 0]
+        for node in nodes:
+            assert "Traceback" not in node.log.read_text()
+            assert "ends: SIGTERM" in node.log.read_text()
+
+
+@pytest.mark.real
+def test_what_was_acknowledged_survives_kill_9_of_all_nodes_under_load(tmp_path: Path) -> None:
+    acknowledged: dict[str, bytes] = {}
+
+    async def load(nodes: list[RealNode]) -> None:
+        async def put(client: Client, number: int) -> None:
+            for count in range(1_000_000):
+                key, value = f"{number}-{count % 5}", b"%d" % count
+                try:
+                    response = await client.request(Put(key, value, "linearizable"), 5)
+                except StoreError:
+                    return
+                if isinstance(response, Done):
+                    acknowledged[key] = value
+                if len(acknowledged) >= 80 and count > 20:
+                    for node in nodes:
+                        assert node.process is not None
+                        node.process.kill()
+
+        async with trio.open_nursery() as nursery:
+            client = await Client.open(str(nodes[0].ready["host"]), int(nodes[0].ready["port"]), "demo")
+            for number in range(16):
+                nursery.start_soon(put, client, number)
+
+    async def check(nodes: list[RealNode]) -> None:
+        async with connect(str(nodes[1].ready["host"]), int(nodes[1].ready["port"]), "demo") as client:
+            for key, value in acknowledged.items():
+                held = await client.get(key)
+                assert held is not None
+                assert int(held) >= int(value), f"{key} held {value!r} and holds {held!r}"
+
+    with real_nodes(tmp_path, 3) as nodes:
+        trio.run(load, nodes)
+        for node in nodes:
+            assert node.wait() == -signal.SIGKILL
+            node.start()
+        trio.run(check, nodes)
+
+
+@pytest.mark.real
+def test_a_node_serves_without_its_peers_and_says_where(tmp_path: Path) -> None:
+    node = single(tmp_path)
+    node.config.write_text(SINGLE.format(port=0) + '[peers]\nn2 = "127.0.0.1:1"\nn3 = "127.0.0.1:2"\n')
+    node.start()
+    assert node.ready["event"] == "ready"
+    assert node.ready["node"] == "n1"
+    assert kv("put", "k", "v", "--level", "one", "--node", node.address).returncode == 0
+    late = kv("get", "k", "--level", "quorum", "--timeout", "0.3", "--node", node.address)
+    assert late.returncode == 1
+    assert late.stderr.startswith(("kv: unavailable:", "kv: timeout:"))
+    assert node.end(signal.SIGINT) == 0
+
+
+@pytest.mark.real
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        status, sentence = refused(single(tmp_path, port).config)
+    assert status == 1
+    assert sentence.endswith(f"ERROR n1 cannot listen on 127.0.0.1:{port}: Address already in use")
+
+
+@pytest.mark.real
+def test_a_data_directory_in_use_or_of_another_node_is_one_sentence(tmp_path: Path) -> None:
+    node = single(tmp_path)
+    node.start()
+    status, sentence = refused(node.config)
+    assert (status, sentence[-60:]) == (
+        1,
+        f"data directory {tmp_path}/n1: is in use by another process"[-60:],
+    )
+    assert node.end(signal.SIGTERM) == 0
+    node.config.write_text(node.config.read_text().replace('name = "n1"', 'name = "n2"'))
+    status, sentence = refused(node.config)
+    assert status == 1
+    assert "belongs to node 'n1' of cluster 'demo'" in sentence
+
+
+@pytest.mark.real
+def test_a_broken_configuration_is_one_sentence(tmp_path: Path) -> None:
+    config = single(tmp_path).config
+    config.write_text(config.read_text() + "speed = 9\n")
+    assert refused(config) == (
+        254,
+        f"kv: {config}: key 'speed' is unknown; allowed are name, cluster, listen, data, replication, "
+        "vnodes, allow_remote, peers",
+    )
+
+
+@pytest.mark.real
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_a_disk_that_takes_no_more_ends_the_node_with_74(tmp_path: Path) -> None:
+    node = single(tmp_path)
+    node.start(file_bytes_max=200_000)
+    big = "x" * 60_000
+    statuses = [kv("put", str(number), big, "--node", node.address).returncode for number in range(5)]
+    assert node.wait() == 74
+    assert f"data directory {tmp_path}/n1: cannot be written: IO error" in node.log.read_text()
+    assert "Traceback" not in node.log.read_text()
+    node.start()
+    for number, status in enumerate(statuses):
+        if status == 0:
+            assert kv("get", str(number), "--node", node.address).stdout == big
+    assert 0 in statuses
+    assert node.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.real
+def test_a_node_ends_when_the_one_that_started_it_closes_its_stdin(tmp_path: Path) -> None:
+    node = single(tmp_path)
+    node.start("--die-with-parent")
+    assert node.process is not None
+    assert node.process.stdin is not None
+    node.process.stdin.close()
+    assert node.wait() == 1
+
+
+PARENT = """
+import subprocess, sys, time
+node = subprocess.Popen([sys.executable, "-m", "store", "node", "--config", sys.argv[1], "--die-with-parent"],
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+node.stdout.readline()
+print(node.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a stopped process with its parent")
+def test_a_stopped_node_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    config = single(tmp_path).config
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(config)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while _runs(pid):
+        assert time.monotonic() < deadline, "the node is still there"
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["get"], "the following arguments are required: KEY"),
+        (["get", "k", "--level", "most"], "'most' is not one of: one, quorum, all, linearizable, or r=R,w=W"),
+        (["get", "k", "--node", "here"], "'here' is no address; write HOST:PORT"),
+        (["get", "k", "--timeout", "0"], "'0' is no time; allowed are 0.001 to 3600 seconds"),
+        (["cas", "k", "only"], "cas takes KEY EXPECT VALUE, or KEY --absent VALUE"),
+        (["cas", "k", "--absent", "a", "b"], "cas takes KEY EXPECT VALUE"),
+        (["node"], "the following arguments are required: --config"),
+    ],
+)
+def test_bad_arguments_are_one_sentence_and_254(
+    arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 254
+    said = capsys.readouterr().err
+    assert why in said
+    assert said.count("\n") == 1
+
+
+def test_nobody_there_is_one_sentence_and_1(capsys: pytest.CaptureFixture[str]) -> None:
+    (port,) = free_ports(1)
+    assert main(["get", "k", "--node", f"127.0.0.1:{port}"]) == 1
+    assert capsys.readouterr().err == f"kv: node at 127.0.0.1:{port} cannot be reached: Connection refused\n"
+
+
+def test_the_help_has_examples_and_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, shown in ((["--help"], "kv cas lock --absent mine"), (["node", "--help"], "[peers]")):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        assert shown in capsys.readouterr().out

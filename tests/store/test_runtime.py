@@ -1,0 +1,363 @@
+"""The driver around the real core: real sockets, a disk that the test controls, all in one process."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+
+from store.client import Client, Lost, NotSent, connect
+from store.config import Address, NodeConfig
+from store.core.messages import Done, Failed, Fetch, Get, HelloClient, HelloPeer, Put, Record
+from store.core.ring import Ring
+from store.runtime import Runtime
+from store.server import OUTSTANDING_MAX
+from store.storage import StorageError
+from store.wire import frame
+
+LEVELS = ("one", "quorum", "all", "linearizable", "r=1,w=1")
+
+
+class MemoryDisk:
+    """Storage that commits while `gate` is open, and fails once `broken`."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.commits: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.broken = False
+
+    def get(self, key: str) -> Record | None:
+        return self.records.get(key)
+
+    def commit(self, batch: Sequence[tuple[str, Record]]) -> None:
+        self.gate.wait()
+        if self.broken:
+            raise StorageError("data directory memory: cannot be written: IO error")
+        self.records.update(batch)
+        self.commits.append(len(batch))
+
+    def next_boot(self) -> int:
+        return 1
+
+    def close(self) -> None:
+        pass
+
+
+class Nodes:
+    """Some nodes in this process: their runtimes, disks, and where they listen."""
+
+    def __init__(self, count: int) -> None:
+        names = tuple(f"n{number}" for number in range(1, count + 1))
+        listeners = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
+        self.addresses = {name: Address(*listener.getsockname()) for name, listener in listeners.items()}
+        self.disks = {name: MemoryDisk() for name in names}
+        self.runtimes: dict[str, Runtime] = {}
+        for name, listener in listeners.items():
+            listener.setblocking(False)
+            self.runtimes[name] = Runtime(self._config(name), self.disks[name], listener)
+        self.listeners = listeners
+        self.ring = Ring(names, min(3, count)).digest
+
+    def _config(self, name: str) -> NodeConfig:
+        return NodeConfig(
+            name=name,
+            cluster="demo",
+            listen=Address("127.0.0.1", 0),
+            data=Path(),
+            nodes=tuple(sorted(self.addresses)),
+            peers={peer: at for peer, at in self.addresses.items() if peer != name},
+            replication=min(3, len(self.addresses)),
+            vnodes=64,
+        )
+
+    @asynccontextmanager
+    async def running(self, *names: str) -> AsyncIterator[trio.Nursery]:
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for name in names or self.runtimes:
+                    nursery.start_soon(self.runtimes[name].run)
+                try:
+                    yield nursery
+                finally:
+                    for disk in self.disks.values():
+                        disk.gate.set()
+                nursery.cancel_scope.cancel()
+        for listener in self.listeners.values():
+            listener.close()
+
+    async def open(self, name: str) -> Client:
+        return await Client.open(*self.addresses[name], "demo")
+
+    async def raw(self, name: str) -> trio.SocketStream:
+        return await trio.open_tcp_stream(*self.addresses[name])
+
+
+def with_nodes(count: int, test: Callable[[Nodes], Awaitable[None]]) -> None:
+    async def main() -> None:
+        nodes = Nodes(count)
+        async with nodes.running():
+            await test(nodes)
+
+    trio.run(main)
+
+
+async def ended(stream: trio.SocketStream) -> bool:
+    """True once the node has closed the connection, having said nothing on it."""
+    try:
+        return await stream.receive_some() == b""
+    except trio.BrokenResourceError:
+        return True
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_every_level_is_served_through_every_node(count: int) -> None:
+    async def test(nodes: Nodes) -> None:
+        for name in nodes.addresses:
+            async with connect(*nodes.addresses[name], "demo") as client:
+                for level in LEVELS:
+                    value = f"{name} {level}".encode()
+                    await client.put(f"key {level}", value, level)
+                    assert await client.get(f"key {level}", level) == value
+                await client.delete("key all", "all")
+                assert await client.get("key all", "all") is None
+
+    with_nodes(count, test)
+
+
+def test_a_status_has_what_only_the_driver_knows() -> None:
+    async def test(nodes: Nodes) -> None:
+        client = await nodes.open("n1")
+        await client.put("k", b"v", "all")
+        status = await client.status()
+        assert status["node"] == "n1"
+        assert status["links_up"] == ["n2", "n3"]
+        assert status["disk_records"] == 1
+        assert status["messages_dropped"] == 0
+        await client.close()
+
+    with_nodes(3, test)
+
+
+def test_nothing_is_acknowledged_before_it_is_durable_and_what_gathers_is_committed_together() -> None:
+    async def test(nodes: Nodes) -> None:
+        disk = nodes.disks["n1"]
+        disk.gate.clear()
+        client = await nodes.open("n1")
+        done: list[int] = []
+
+        async def put(number: int) -> None:
+            await client.put(str(number), b"v", "one")
+            done.append(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(put, 0)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+            for number in range(1, 50):
+                nursery.start_soon(put, number)
+            await trio.testing.wait_all_tasks_blocked(0.02)
+            assert (done, disk.records) == ([], {})
+            disk.gate.set()
+        assert len(done) == 50
+        assert disk.commits == [1, 49]
+        await client.close()
+
+    with_nodes(1, test)
+
+
+def test_a_failing_disk_ends_the_node_with_nothing_acknowledged() -> None:
+    async def main() -> None:
+        nodes = Nodes(1)
+        disk, runtime = nodes.disks["n1"], nodes.runtimes["n1"]
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(runtime.run)
+                client = await nodes.open("n1")
+                await client.put("k", b"first", "one")
+                disk.broken = True
+                with pytest.raises(Lost):
+                    await client.put("k", b"second", "one")
+        assert "cannot be written" in str(runtime.disk_error)
+        assert disk.commits == [1]
+
+    trio.run(main)
+
+
+def test_a_disk_that_cannot_be_read_ends_the_node_too() -> None:
+    async def main() -> None:
+        nodes = Nodes(1)
+        disk, runtime = nodes.disks["n1"], nodes.runtimes["n1"]
+
+        def get(key: str) -> Record | None:
+            raise StorageError("data directory memory: cannot be read: Corruption")
+
+        disk.get = get  # type: ignore[method-assign]
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(runtime.run)
+                client = await nodes.open("n1")
+                with pytest.raises(Lost):
+                    await client.get("k", "one")
+        assert "cannot be read" in str(runtime.disk_error)
+
+    trio.run(main)
+
+
+def test_too_few_replicas_in_time_is_an_answer_in_time() -> None:
+    async def main() -> None:
+        nodes = Nodes(3)
+        async with nodes.running("n1"):
+            client = await nodes.open("n1")
+            began = trio.current_time()
+            response = await client.request(Get("k", "quorum"), 0.3)
+            assert isinstance(response, Failed)
+            assert 0.25 < trio.current_time() - began < 0.3
+            await client.put("k", b"v", "one")
+            await client.close()
+
+    trio.run(main)
+
+
+def test_a_node_that_comes_back_is_linked_again() -> None:
+    async def main() -> None:
+        nodes = Nodes(3)
+        async with nodes.running("n1"):
+            client = await nodes.open("n1")
+            assert isinstance(await client.request(Put("k", b"v", "quorum"), 0.1), Failed)
+            async with trio.open_nursery() as nursery:
+                for late in ("n2", "n3"):
+                    nursery.start_soon(nodes.runtimes[late].run)
+                while not isinstance(await client.request(Put("k", b"v", "all"), 0.2), Done):
+                    pass
+                nursery.cancel_scope.cancel()
+            await client.close()
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize(
+    ("sent", "why"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", "above the limit"),
+        (b"\0\0\0\x05hello", "not a hello"),
+        (frame(HelloClient("demo")) + b"\0\0\0\x05hello", "not a request"),
+        (frame(HelloPeer("other", "n2", "ring")), "node 'n2' is of cluster 'other', not 'demo'"),
+        (frame(HelloPeer("demo", "n9", "ring")), r"node 'n9' is none of the peers \(n2, n3\)"),
+        (frame(HelloPeer("demo", "n1", "ring")), "node 'n1' is none of the peers"),
+        (frame(HelloPeer("demo", "n2", "ring")), r"node 'n2' places keys differently \(ring 'ring', here"),
+    ],
+)
+def test_what_is_not_of_the_protocol_closes_that_connection_only(
+    sent: bytes, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test(nodes: Nodes) -> None:
+        client = await nodes.open("n1")
+        await client.put("k", b"v", "all")
+        stranger = await nodes.raw("n1")
+        await stranger.send_all(sent)
+        assert await ended(stranger)
+        await client.put("k", b"w", "all")
+        await client.close()
+
+    with_nodes(3, test)
+    said = [record.getMessage() for record in caplog.records]
+    assert any(re.match(f"a connection is closed: .*{why}", message) for message in said), said
+
+
+def test_a_peer_is_answered_on_its_own_listener_and_never_on_its_link() -> None:
+    async def main() -> None:
+        nodes = Nodes(3)
+        async with nodes.running("n1"):
+            link = await nodes.raw("n1")
+            await link.send_all(frame(HelloPeer("demo", "n2", nodes.ring)) + frame(Fetch(7, "k")))
+            nodes.listeners["n2"].setblocking(True)
+            answering, _ = await trio.to_thread.run_sync(nodes.listeners["n2"].accept)
+            with trio.move_on_after(0.05) as quiet:
+                await link.receive_some()
+            assert quiet.cancelled_caught
+            answering.close()
+            await link.aclose()
+
+    trio.run(main)
+
+
+def test_a_client_of_another_cluster_is_told_so() -> None:
+    async def test(nodes: Nodes) -> None:
+        stranger = await Client.open(*nodes.addresses["n1"], "other")
+        with pytest.raises(NotSent, match="this node is of cluster 'demo', not 'other'"):
+            await stranger.request(Get("k", "one"))
+
+    with_nodes(1, test)
+
+
+def test_more_requests_than_a_connection_may_have_are_refused_and_the_others_served() -> None:
+    async def test(nodes: Nodes) -> None:
+        nodes.disks["n1"].gate.clear()
+        client = await nodes.open("n1")
+        counts = {"done": 0, "overloaded": 0}
+
+        async def put(number: int) -> None:
+            response = await client.request(Put(str(number), b"v", "one"), 10)
+            counts[response.code if isinstance(response, Failed) else "done"] += 1
+
+        async with trio.open_nursery() as nursery:
+            for number in range(OUTSTANDING_MAX + 10):
+                nursery.start_soon(put, number)
+            while counts["overloaded"] < 10:
+                await trio.testing.wait_all_tasks_blocked()
+            nodes.disks["n1"].gate.set()
+        assert counts == {"done": OUTSTANDING_MAX, "overloaded": 10}
+        await client.close()
+
+    with_nodes(1, test)
+
+
+def test_a_client_that_does_not_read_its_answers_holds_up_nobody_else() -> None:
+    async def test(nodes: Nodes) -> None:
+        client = await nodes.open("n1")
+        await client.put("big", bytes(1 << 20), "one")
+        greedy = await Client.open(*nodes.addresses["n1"], "demo")
+        async with trio.open_nursery() as nursery:
+            for _ in range(40):
+                nursery.start_soon(greedy.request, Get("big", "one"), 20)
+            for number in range(20):
+                await client.put(str(number), b"v", "one")
+        await greedy.close()
+        await client.close()
+
+    with_nodes(1, test)
+
+
+def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.server.HELLO_TIMEOUT_S", 0.05)
+
+    async def test(nodes: Nodes) -> None:
+        silent = await nodes.raw("n1")
+        assert await ended(silent)
+
+    with_nodes(1, test)
+
+
+def test_more_connections_than_allowed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.server.CONNECTIONS_MAX", 2)
+
+    async def test(nodes: Nodes) -> None:
+        clients = []
+        for _ in range(2):
+            clients.append(await nodes.open("n1"))
+            await clients[-1].put("k", b"v", "one")
+        clients.append(await nodes.open("n1"))
+        with pytest.raises(NotSent, match="this node has 2 connections"):
+            await clients[-1].put("k", b"v", "one")
+        for client in clients:
+            await client.close()
+
+    with_nodes(1, test)
