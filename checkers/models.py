@@ -26,7 +26,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal
 
 from checkers.history import NEMESIS, HistoryError, Op
 
@@ -42,6 +42,11 @@ class Illegal(Enum):
 
 ILLEGAL: Final = Illegal.ILLEGAL
 """What `step` gives for an operation that cannot happen in that state."""
+
+
+FailedCas = Literal["ignore", "observe"]
+"""What a failed operation means: it did not happen (Knossos), or it did not *because of the state*, which is
+an observation (Porcupine's reading of etcd's logs). The second only for a store that answered definitely."""
 
 
 def frozen(value: Any) -> Value:

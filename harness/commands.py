@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkers.formats import read_history
+from checkers.history import HistoryError
 from checkers.linear import Linearizable
 from checkers.models import MODELS, guess_model
 from checkers.verdict import Status, worst
@@ -66,7 +67,8 @@ def run(args: argparse.Namespace, words: Sequence[str]) -> int:
         summary = _judged(plan, pieces, recorded, run_dir, [note] if note else [])
     _report(summary, as_words=not args.json)
     if recorded.failure or recorded.unexpected_deaths:
-        print(f"harness: {'; '.join([*recorded.unexpected_deaths, recorded.failure or ''])}", file=sys.stderr)
+        befell = [*recorded.unexpected_deaths, *([recorded.failure] if recorded.failure else [])]
+        print(f"harness: {'; '.join(befell)}", file=sys.stderr)
         return EXIT_FAILED
     return EXIT[summary.verdict.status]
 
@@ -90,8 +92,11 @@ def check(args: argparse.Namespace, words: Sequence[str]) -> int:
     verdicts = []
     for file in args.files:
         history = read_history(file, independent=args.independent)
-        name = args.model or guess_model(history)
-        verdict = Linearizable(MODELS[name]()).check(history)
+        try:
+            name = args.model or guess_model(history)
+            verdict = Linearizable(MODELS[name]()).check(history)
+        except HistoryError as error:
+            raise HistoryError(f"{file}: {error}") from None
         verdicts.append(verdict)
         if args.json:
             _print_json(check_as_json(file, verdict))

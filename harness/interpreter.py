@@ -48,9 +48,10 @@ async def interpret(
 ) -> None:
     """Run until the scheduler has finished, or `hard_deadline_s` from now, on a cluster that is set up.
 
-    `nemesis` carries out one fault operation and gives its completion. When `should_stop()`, what is left to
-    do is replaced by `healing()`, once. It is asked, and `tick` called, every `LOOK_S`. Errors of the generator and
-    of the recorder, and completions that do not belong to their operation, end the run and are raised.
+    `nemesis` carries out one fault operation and gives its completion. Every `LOOK_S` `tick` is called and
+    `should_stop` asked; when it says so, what is left to do is replaced by `healing()`, once. Errors of the
+    generator and of the recorder, and completions that do not belong to their operation, end the run and are
+    raised.
     """
     run = _Run(scheduler, cluster, codec, nemesis, op_timeout_s, nemesis_timeout_s)
     hard_deadline = run.start + hard_deadline_s

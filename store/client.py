@@ -40,8 +40,8 @@ from store.wire import REFUSED, FrameDecoder, WireError, check_body, decode_resp
 
 TIMEOUT_S: Final = 5.0
 LEVEL: Final = "linearizable"
-HEAD_START: Final = 0.95
-"""The share of the client's time that the coordinator gets, so that its answer can arrive in time."""
+RETURN_S: Final = 0.05
+"""How much earlier the coordinator's time is up (or half of a very short one), so that its answer arrives."""
 
 R = TypeVar("R", bound=Response)
 
@@ -125,7 +125,7 @@ class Client:
         self._last_id = number = self._last_id + 1
         try:
             check_body(body)
-            sent = frame(Request(number, max(1, int(timeout_s * 1000 * HEAD_START)), body))
+            sent = frame(Request(number, _coordinators_ms(timeout_s), body))
         except WireError as error:
             raise BadRequest(str(error)) from None
         waiter = self._waiting[number] = _Waiter()
@@ -232,3 +232,7 @@ async def connect(host: str, port: int, cluster: str, timeout_s: float = TIMEOUT
         yield client
     finally:
         await client.close()
+
+
+def _coordinators_ms(timeout_s: float) -> int:
+    return max(1, int(1000 * (timeout_s - min(RETURN_S, timeout_s / 2))))

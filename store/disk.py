@@ -52,6 +52,11 @@ class Disk:
                 except StorageError as error:
                     self._trio.run_sync_soon(self._failed, error)
                     return
+                except BaseException as error:  # whatever it is, nothing may be acknowledged after it
+                    self._trio.run_sync_soon(
+                        self._failed, StorageError(f"the disk's thread ended by {error!r}")
+                    )
+                    return
                 self.commits += 1
                 self.records += len(batch)
                 self._trio.run_sync_soon(self._durable, token)

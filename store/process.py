@@ -26,7 +26,7 @@ EXIT_DISK: Final = 74
 """sysexits.h: EX_IOERR."""
 BACKLOG: Final = 1024
 SWITCH_INTERVAL_S: Final = 0.0005
-"""How long the disk's thread may have to wait for Python's lock; with the usual 5 ms that showed as latency."""
+"""How long the disk's thread may have to wait for Python's lock: with the usual 5 ms, latencies showed it."""
 
 _log = logging.getLogger(__name__)
 

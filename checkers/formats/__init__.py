@@ -17,6 +17,7 @@ from checkers.formats.jepsen import to_edn as _edn_line
 from checkers.formats.jsonl import encode_line, read_jsonl, write_jsonl
 from checkers.formats.source import Builder, head, refusal
 from checkers.history import HistoryError, Op
+from checkers.models import FailedCas
 
 __all__ = ["Format", "detect_format", "encode_line", "read_history", "to_edn", "write_jsonl"]
 
@@ -27,6 +28,12 @@ class Format(Enum):
     JSONL = "jsonl"
     EDN = "edn"
     LOG = "jepsen-log"
+
+    @property
+    def failed_cas(self) -> FailedCas:
+        """What a failed cas means in such files unless one says otherwise: Jepsen's text logs are of stores
+        that answered definitely."""
+        return "observe" if self is Format.LOG else "ignore"
 
 
 _BEFORE_CONTENT: Final = re.compile(r"(?:\s|,|;[^\n]*(?:\n|$))*")

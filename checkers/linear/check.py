@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 from checkers.history import Op, Operation, pair
 from checkers.linear.explain import accusation, describe_event
 from checkers.linear.minimize import Minimizer
-from checkers.linear.problem import Call, FailedCas, Problem, calls_of
+from checkers.linear.problem import Call, Problem, calls_of
 from checkers.linear.search import Answer, Search
-from checkers.models import Model, show
+from checkers.models import FailedCas, Model, show
 from checkers.verdict import Status, Verdict
 
 SLICE_STEPS_MAX: Final = 16_384

@@ -84,12 +84,11 @@ class _Case:
         needed = self.model.needs(self.accused.f, self.accused.value)
         if needed is ILLEGAL:
             return None
-        return (
-            self._never_written(needed)
-            or self._not_yet_written(needed)
-            or self._overwritten(needed)
-            or self._taken_too_often(needed)
-        )
+        others = [self._overwritten, self._taken_too_often]
+        if self._takes(self.accused, needed):
+            others.reverse()
+        cases = [self._never_written, self._not_yet_written, *others]
+        return next((sentence for case in cases if (sentence := case(needed)) is not None), None)
 
     def _never_written(self, needed: State | Illegal) -> str | None:
         if self.core.begun or needed == self.core.initial or self._writers(needed):
@@ -150,7 +149,8 @@ class _Case:
             f"{self.told(self.accused)}, but {self.told(change)} had been acknowledged {self.at_end(change)}"
         )
         if not writers:
-            return f"{said}, and nobody set it to {show(needed)} after that: the change was lost"
+            lost = ": the change was lost" if self._pure(self.accused) else ""
+            return f"{said}, and nobody set it to {show(needed)} after that{lost}"
         return f"{said}, after {self._acknowledged(needed, writers)}, and nobody wrote {show(needed)} again"
 
     def _went_back(self, needed: State | Illegal, writers: list[Call], reader: Call) -> str:

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from checkers.linear.problem import Call, Problem
 from checkers.linear.search import Answer, Search
 from checkers.models import ILLEGAL, Model, State
 
-LONG = 8
+LONG: Final = 8
 """Above so many calls, a later beginning is looked for."""
+TOLD: Final = 3
+"""A later beginning keeps at least so many calls: one alone would not show what it contradicts."""
 
 
 class Core(NamedTuple):
@@ -90,10 +92,12 @@ class Minimizer:
     def _begin_later(self, calls: list[Call]) -> tuple[list[Call], int]:
         """The latest beginning that is forced and from which it is still impossible; 0: there is none."""
         for at in reversed(quiet_positions(calls)):
+            later = [call for call in calls if call.end is None or call.end > at]
+            if sum(call.end is not None for call in later) < TOLD:
+                continue
             states = self._states_at(at, calls)
             if len(states) != 1:
                 continue
-            later = [call for call in calls if call.end is None or call.end > at]
             search = Search(Problem(later, self._model, states[0]))
             if self._spend(search, calls) is Answer.IMPOSSIBLE:
                 self._initial = states[0]
@@ -158,7 +162,7 @@ def may_go(call: Call, others: Sequence[Call], model: Model) -> bool:
     ]
     if not lookers:
         return True
-    if all(model.leaves(each.f, each.value) != left for each in others):
+    if not any(model.leaves(each.f, each.value) == left and _ends_later(each, call) for each in others):
         return False
     shielded = _earliest_end_after(call, others)
     return all(each.start > shielded or (each.end is not None and each.end < call.start) for each in lookers)
@@ -174,3 +178,7 @@ def quiet_positions(calls: Sequence[Call]) -> list[int]:
             quiet.append(latest)
         latest = max(latest, call.end)
     return quiet
+
+
+def _ends_later(call: Call, other: Call) -> bool:
+    return call.end is None or (other.end is not None and call.end > other.end)

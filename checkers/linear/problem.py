@@ -10,14 +10,10 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from checkers.history import HistoryError, Operation
-from checkers.models import ILLEGAL, Illegal, Model, State, Value, frozen
-
-FailedCas = Literal["ignore", "observe"]
-"""What a failed operation means: it did not happen (Knossos), or it did not *because of the state*, which is
-an observation (Porcupine's reading of etcd's logs). The second only for a store that answered definitely."""
+from checkers.models import ILLEGAL, FailedCas, Illegal, Model, State, Value, frozen
 
 
 class Call(NamedTuple):

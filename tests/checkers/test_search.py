@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from checkers.history import Op, pair
 from checkers.linear.minimize import Minimizer, cut, may_go, quiet_positions
-from checkers.linear.problem import Call, FailedCas, Problem, calls_of
+from checkers.linear.problem import Call, Problem, calls_of
 from checkers.linear.search import Answer, Search
-from checkers.models import CasRegister, Kv, Model, MultiRegister, Mutex, Register
+from checkers.models import CasRegister, FailedCas, Kv, Model, MultiRegister, Mutex, Register
 from tests.support.histories import can_be_linearized, histories, history
 
 REGISTER = ([("read", None), ("read", None), ("write", 1), ("write", 2), ("write", 3)], [None, 1, 2, 3])

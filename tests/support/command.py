@@ -38,6 +38,12 @@ def result_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
+def part(result: dict[str, Any], checker: str) -> dict[str, Any]:
+    """What one of the checkers concluded."""
+    (found,) = [each for each in result["verdict"]["parts"] if each["checker"] == checker]
+    return dict(found)
+
+
 class Running:
     """A `harness run` that is under way; killed at the end of the test if it has not ended."""
 
@@ -75,9 +81,15 @@ class Running:
         """Wait until so many events are in the history's file."""
         eventually(lambda: self.history().exists() and self.history().read_bytes().count(b"\n") >= lines)
 
-    def nodes(self) -> list[int]:
-        """The process numbers of its nodes."""
-        return [pid for pid in _pids() if _parent(pid) == self.process.pid and b"store" in _words(pid)]
+    def nodes(self) -> dict[str, int]:
+        """Its nodes' process numbers, by name."""
+        found = {}
+        for pid in _pids():
+            words = _words(pid)
+            if _parent(pid) == self.process.pid and b"store" in words:
+                config = Path(words[words.index(b"--config") + 1].decode())
+                found[config.stem if config.stem.startswith("n") else config.parent.name] = pid
+        return found
 
 
 def eventually(holds: Callable[[], bool], timeout_s: float = 30) -> None:

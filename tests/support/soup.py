@@ -184,7 +184,7 @@ def brew(seed: int, level: str, operations: int, crashes: bool = True, **soup_op
     clients = Clients(soup, level, cas=level == "linearizable")
     for _ in range(operations):
         clients.invoke()
-        for _ in range(soup.rng.randint(1, 60)):
+        for _ in range(soup.rng.choice((0, 0, 5, 60))):
             soup.stir()
         if crashes and soup.rng.random() < 0.05:
             soup.crash(soup.rng.choice(soup.ring.nodes))

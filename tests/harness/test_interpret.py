@@ -41,7 +41,7 @@ class MemoryCluster:
     """A register that all nodes share. Every session is counted, so that a test can see leaks."""
 
     name = "memory"
-    nodes = ("n1", "n2", "n3")
+    nodes: tuple[str, ...] = ("n1", "n2", "n3")
 
     def __init__(
         self, behave: Behave | None = None, refuse: Callable[[str], bool] = lambda node: False
@@ -65,6 +65,9 @@ class MemoryCluster:
 
     def states(self) -> dict[str, NodeState]:
         return dict.fromkeys(self.nodes, "up")
+
+    def unexpected_deaths(self) -> list[str]:
+        return []
 
     async def teardown(self) -> None: ...
 

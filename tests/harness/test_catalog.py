@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from harness import catalog
+from harness.plan import Plan, PlanError, default_faults
+
+
+@pytest.mark.parametrize("cluster", catalog.CLUSTERS)
+def test_the_defaults_of_every_cluster_can_be_assembled(cluster: str) -> None:
+    pieces = catalog.assemble(Plan(cluster=cluster, faults=default_faults(cluster)))
+    assert pieces.cluster.name == cluster
+    assert {fault.name for fault in pieces.requested} == set(default_faults(cluster))
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"),
+    [
+        (Plan(workload="bank"), "--workload is 'bank'; allowed: register"),
+        (Plan(cluster="moon"), "--cluster is 'moon'; allowed: sim, local"),
+        (Plan(faults=("meteor",)), "--faults: .*meteor"),
+        (Plan(cluster="local", faults=("clock",)), "cluster local cannot make clock; it can make partition"),
+        (Plan(nodes=("a",), replication=2), "--replication"),
+    ],
+)
+def test_what_cannot_be_put_together_is_said_by_name(plan: Plan, named: str) -> None:
+    with pytest.raises(PlanError, match=named):
+        catalog.assemble(plan)

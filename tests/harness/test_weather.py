@@ -1,0 +1,105 @@
+"""Which operations should have been served, from the nemesis' own operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checkers.history import NEMESIS, Op
+from harness.weather import SETTLING_NS, should_serve
+from store.core.ring import Ring
+from workloads.register import Register
+
+S = 1_000_000_000
+NODES = ("n1", "n2", "n3", "n4", "n5")
+RING = Ring(NODES, 3)
+LONG_AFTER = 10 * S + SETTLING_NS
+
+
+def fault(f: str, at_s: float, value: Any = None, error: str | None = None) -> list[Op]:
+    """The nemesis' operation: its invocation, and half a second later its completion."""
+    began = Op(time=int(at_s * S), process=NEMESIS, type="info", f=f, value=value)
+    return [
+        began,
+        Op(time=began.time + S // 2, process=NEMESIS, type="info", f=f, value=value, error=error),
+    ]
+
+
+def served(
+    history: list[Op], node: str, at: int, f: str = "read", level: str = "quorum", key: str = "r0"
+) -> bool:
+    """Should `node` have served an operation that took a millisecond?"""
+    judge = should_serve(history, NODES, 5, RING, Register(level, 60))
+    value = {"read": None, "write": 1}[f]
+    invoke = Op(time=at, process=NODES.index(node), f=f, key=key, value=value)
+    return judge(invoke, Op(time=at + S // 1000, process=invoke.process, type="ok", f=f, key=key))
+
+
+REPLICAS = RING.preference("r0")
+OTHERS = tuple(node for node in NODES if node not in REPLICAS)
+
+
+def test_with_no_faults_everything_should_be_served() -> None:
+    assert all(served([], node, 0) for node in NODES)
+
+
+def test_an_operation_that_never_completed_is_not_judged() -> None:
+    judge = should_serve([], NODES, 5, RING, Register("one", 60))
+    assert not judge(Op(process=0, f="read", key="r0"), None)
+
+
+def test_nothing_is_owed_while_a_fault_begins_or_ends_nor_until_things_have_settled() -> None:
+    history = fault("clock-bump", 1) + fault("pause", 10, {"nodes": [OTHERS[0]]})
+    assert served(history, REPLICAS[0], 1 * S)
+    assert not served(history, REPLICAS[0], 10 * S + S // 4)
+    assert not served(history, REPLICAS[0], 10 * S + S // 2 + SETTLING_NS - S // 100)
+    assert served(history, REPLICAS[0], LONG_AFTER + S // 2)
+    assert not served(history, REPLICAS[0], 10 * S - 1)
+
+
+@pytest.mark.parametrize(("begin", "end"), [("kill", "start"), ("pause", "resume")])
+def test_a_node_that_is_away_owes_nothing_and_counts_for_nobody(begin: str, end: str) -> None:
+    history = fault(begin, 10, {"nodes": list(REPLICAS[:2])})
+    assert not served(history, REPLICAS[0], LONG_AFTER + S)
+    assert not served(history, OTHERS[0], LONG_AFTER + S)
+    assert served(history, OTHERS[0], LONG_AFTER + S, level="one")
+    history += fault(end, 20, {"nodes": list(NODES)})
+    assert served(history, OTHERS[0], LONG_AFTER + 11 * S)
+
+
+def test_across_a_cut_only_what_the_coordinators_side_can_serve_is_owed() -> None:
+    alone = REPLICAS[0]
+    rest = [node for node in NODES if node != alone]
+    grudge = {alone: rest} | {node: [alone] for node in rest}
+    history = fault("partition", 10, {"shape": "one", "grudge": grudge})
+    at = LONG_AFTER + S
+    assert served(history, alone, at, level="one")
+    assert not served(history, alone, at, level="quorum")
+    assert not served(history, alone, at, level="linearizable")
+    assert served(history, OTHERS[0], at, level="linearizable")
+    assert not served(history, OTHERS[0], at, level="all")
+    assert served(history, alone, at, level="r=1,w=3")
+    assert not served(history, alone, at, f="write", level="r=1,w=3")
+
+
+def test_a_one_way_cut_is_enough_to_lose_a_replica() -> None:
+    deaf = {REPLICAS[0]: list(REPLICAS[1:])}
+    history = fault("partition", 10, {"shape": "one-way", "grudge": deaf})
+    assert not served(history, REPLICAS[0], LONG_AFTER + S)
+    assert served(history, REPLICAS[1], LONG_AFTER + S)
+    assert served(history + fault("heal-partition", 20), REPLICAS[0], LONG_AFTER + 11 * S)
+
+
+@pytest.mark.parametrize(
+    "unclear", [fault("meteor", 10), fault("kill", 10, {"nodes": ["n1"]}, error="no ssh")]
+)
+def test_what_is_not_understood_or_went_wrong_excuses_everything(unclear: list[Op]) -> None:
+    assert not served(unclear, "n3", LONG_AFTER + 50 * S, level="one")
+
+
+def test_a_start_that_failed_is_forgiven_once_one_succeeds() -> None:
+    history = fault("kill", 5, {"nodes": ["n1"]}) + fault("start", 10, {"nodes": ["n1"]}, error="port in use")
+    assert not served(history, "n1", LONG_AFTER + S)
+    history += fault("start", 20, {"nodes": list(NODES)})
+    assert served(history, "n1", LONG_AFTER + 11 * S)
