@@ -7,13 +7,17 @@ it happened.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from checkers.history import Op, Type
 from harness.cluster.base import Lost, NotSent, Session
 from store.core.messages import DEFINITE, Body, Failed, Response
+
+UNREACHABLE_PAUSE_S: Final = 0.1
+"""How long it takes at least to find that a request cannot be sent. Otherwise the threads whose node is down
+would fail operations as fast as they can be generated, take them from the others, and fill the history."""
 
 
 class Codec(Protocol):

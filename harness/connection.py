@@ -7,15 +7,12 @@ from typing import Final
 
 import trio
 
+from harness.client import UNREACHABLE_PAUSE_S
 from harness.cluster.base import Cluster, Lost, NotSent, Session
 from store.core.messages import Body, Response
 
 CLOSE_S: Final = 1.0
 """How long a session may take to close before it is left to itself."""
-
-UNREACHABLE_PAUSE_S: Final = 0.1
-"""How long it takes at least to find that a request cannot be sent. Otherwise the threads whose node is down
-would fail operations as fast as they can be generated, take them from the others, and fill the history."""
 
 
 class Connection:

@@ -35,13 +35,12 @@ from store.core.messages import (
     Request,
     Response,
     Status,
+    coordinators_ms,
 )
 from store.wire import REFUSED, FrameDecoder, WireError, check_body, decode_response, frame
 
 TIMEOUT_S: Final = 5.0
 LEVEL: Final = "linearizable"
-RETURN_S: Final = 0.05
-"""How much earlier the coordinator's time is up (or half of a very short one), so that its answer arrives."""
 
 R = TypeVar("R", bound=Response)
 
@@ -125,7 +124,7 @@ class Client:
         self._last_id = number = self._last_id + 1
         try:
             check_body(body)
-            sent = frame(Request(number, _coordinators_ms(timeout_s), body))
+            sent = frame(Request(number, coordinators_ms(timeout_s), body))
         except WireError as error:
             raise BadRequest(str(error)) from None
         waiter = self._waiting[number] = _Waiter()
@@ -232,7 +231,3 @@ async def connect(host: str, port: int, cluster: str, timeout_s: float = TIMEOUT
         yield client
     finally:
         await client.close()
-
-
-def _coordinators_ms(timeout_s: float) -> int:
-    return max(1, int(1000 * (timeout_s - min(RETURN_S, timeout_s / 2))))

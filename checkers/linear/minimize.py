@@ -148,8 +148,8 @@ def _earliest_end_after(call: Call, others: Sequence[Call]) -> float:
 
 def may_go(call: Call, others: Sequence[Call], model: Model) -> bool:
     """Whether `others` can be linearized if they can together with `call`: it changes nothing, or in no order
-    can the call right after it look at what it left. Where somebody looks at such a state at all, one call
-    that leaves it is kept, or nobody would see what was overwritten."""
+    can the call right after it look at what it left. Where somebody looks at such a state at all, the last
+    call that leaves it is kept, or nobody would see what was overwritten."""
     if model.pure(call.f, call.value):
         return True
     left = model.leaves(call.f, call.value)

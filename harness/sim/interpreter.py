@@ -13,7 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from checkers.history import NEMESIS, Op
-from harness.client import Codec, perform
+from harness.client import UNREACHABLE_PAUSE_S, Codec, perform
 from harness.cluster.base import Lost, NotSent, Session
 from harness.cluster.sim import SimCluster
 from harness.context import Thread
@@ -24,10 +24,6 @@ from store.core.messages import Body, Response
 
 EVENTS_PER_LOOK: Final = 500
 """After about so many events progress is told, and the user's wish to stop is looked at."""
-
-UNREACHABLE_PAUSE_S: Final = 0.1
-"""As `harness.connection.UNREACHABLE_PAUSE_S`, which cannot be imported without trio; a test keeps them
-equal."""
 
 
 def simulate(

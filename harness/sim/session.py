@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from harness.cluster.base import Lost, NotSent
 from harness.sim.network import Network
 from harness.sim.process import Process
 from harness.sim.world import SECOND, Future, World
 from store.core.machine import FromClient
-from store.core.messages import Body, Request, Response
+from store.core.messages import Body, Request, Response, coordinators_ms
 from store.wire import WireError, check_body
-
-HEAD_START: Final = 0.95
-"""As `store.client.HEAD_START`, which cannot be imported without trio; a test keeps them equal."""
 
 
 class SimSession:
@@ -41,7 +36,7 @@ class SimSession:
             raise NotSent(str(error)) from None
         world = self._world
         self._last_id += 1
-        request = Request(self._last_id, max(1, int(timeout_s * 1000 * HEAD_START)), body)
+        request = Request(self._last_id, coordinators_ms(timeout_s), body)
         answer: Future[Response] = Future(world)
         self._waiting = answer
         arrival = world.now + self._network.client_delay_ns()

@@ -106,6 +106,15 @@ class Request(Struct, frozen=True, gc=False, array_like=True, tag=15):
     body: Body
 
 
+RETURN_S: Final = 0.05
+
+
+def coordinators_ms(timeout_s: float) -> int:
+    """A request's `timeout_ms` for a client that waits `timeout_s`: a little less (half of a very short time),
+    so that the coordinator's answer still arrives."""
+    return max(1, int(1000 * (timeout_s - min(RETURN_S, timeout_s / 2))))
+
+
 class Found(Struct, frozen=True, gc=False, array_like=True, tag=20):
     """Answers Get; `value` None: there is none."""
 

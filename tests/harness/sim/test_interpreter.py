@@ -4,14 +4,11 @@ import pytest
 from msgspec.structs import replace
 
 from checkers.history import NEMESIS, Op
-from harness import connection
 from harness.cluster.sim import SimCluster
 from harness.generators import any_of, clients, limit, nemesis, numbered, phases, sleep, stagger, then
 from harness.scheduler import Dispatch, Finished, Scheduler, Wait
-from harness.sim import interpreter, session
 from harness.sim.interpreter import simulate
 from harness.sim.world import MS, SECOND, SimulationError
-from store import client
 from store.core.machine import FromClient, Input
 from store.core.messages import Body, Found, Get, Put, Response
 from tests.support.echo import Echo
@@ -111,11 +108,6 @@ def test_a_read_that_gets_no_answer_fails_and_its_session_is_opened_anew():
     run.cluster.world.complete(run.cluster.resume(NODES))
     named = [event.client for event in run.heard if isinstance(event, FromClient)]
     assert len(set(named[-2:])) == 2
-
-
-def test_what_is_written_down_twice_to_stay_free_of_trio_is_the_same():
-    assert interpreter.UNREACHABLE_PAUSE_S == connection.UNREACHABLE_PAUSE_S
-    assert session.HEAD_START == client.HEAD_START
 
 
 def test_finding_that_a_node_is_unreachable_takes_a_while_as_on_a_real_cluster():
