@@ -24,8 +24,8 @@ def answered(completion: Op) -> bool:
 
 
 class Availability:
-    """A `Checker`: invalid if less than the fraction `required` of what should have been served was,
-    vacuous if nothing should have been.
+    """A `Checker`: invalid if less than the fraction `required` of what should have been served was. Valid,
+    and says so, if there was nothing that should have been.
 
     `details`: `expected`, `served`, `fraction` (None if nothing was expected), `required`, and the first
     of the `missed`, as [{invoke, completion}].
@@ -54,7 +54,7 @@ class Availability:
             "missed": [_shown(each) for each in missed[:MISSED_MAX]],
         }
         if not expected:
-            return Verdict(self.name, Status.VACUOUS, "no operation had to be served", details)
+            return Verdict(self.name, Status.VALID, "not judged: no operation had to be served", details)
         status = Status.VALID if served >= self._required * len(expected) else Status.INVALID
         summary = f"served {served:,} of the {len(expected):,} operations that should have been"
         if status is Status.INVALID:

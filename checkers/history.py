@@ -60,6 +60,11 @@ class Operation(NamedTuple):
         return "info" if self.completion is None else self.completion.type
 
     @property
+    def error(self) -> Any:
+        """The completion's."""
+        return None if self.completion is None else self.completion.error
+
+    @property
     def value(self) -> Any:
         """The value of the `ok` completion if it has one, else of the invocation."""
         done = self.completion

@@ -44,9 +44,10 @@ ILLEGAL: Final = Illegal.ILLEGAL
 """What `step` gives for an operation that cannot happen in that state."""
 
 
-FailedCas = Literal["ignore", "observe"]
-"""What a failed operation means: it did not happen (Knossos), or it did not *because of the state*, which is
-an observation (Porcupine's reading of etcd's logs). The second only for a store that answered definitely."""
+FailedCas = Literal["ignore", "observe", "mismatch"]
+"""What a failed operation means: only that it did not happen (Knossos); or that it did not *because of the
+state*, which is an observation (Porcupine's reading of etcd's logs); or the latter if its error is
+"mismatch", as in our own histories, where other errors have other causes."""
 
 
 def frozen(value: Any) -> Value:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from checkers.formats import read_history
+from checkers.formats import detect_format, read_history
 from checkers.history import HistoryError
 from checkers.linear import Linearizable
 from checkers.models import MODELS, guess_model
@@ -94,7 +95,8 @@ def check(args: argparse.Namespace, words: Sequence[str]) -> int:
         history = read_history(file, independent=args.independent)
         try:
             name = args.model or guess_model(history)
-            verdict = Linearizable(MODELS[name]()).check(history)
+            failed_cas = detect_format(Path(file)).failed_cas
+            verdict = Linearizable(MODELS[name](), failed_cas=failed_cas).check(history)
         except HistoryError as error:
             raise HistoryError(f"{file}: {error}") from None
         verdicts.append(verdict)

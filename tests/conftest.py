@@ -1,10 +1,13 @@
-"""With STORMCELLAR_NO_SKIPS set (CI does), a skipped test fails the run: what was skipped was not tested."""
+"""With STORMCELLAR_NO_SKIPS set (CI does), a skipped test fails the run: what was skipped was not tested.
+Only the recorded histories of other systems may be absent, as long as nobody says that they are there."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+CORPORA = "STORMCELLAR_CORPORA"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -13,5 +16,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):  
     report = outcome.get_result()
     if report.skipped and os.environ.get("STORMCELLAR_NO_SKIPS"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if CORPORA in reason and CORPORA not in os.environ:
+            return
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, and may not be here: {reason}"

@@ -61,7 +61,7 @@ class Register:
         return op.f == "read"
 
     def checkers(self) -> list[Checker]:
-        return [Linearizable(CasRegister(), seconds=self._analysis_limit_s)]
+        return [Linearizable(CasRegister(), failed_cas="mismatch", seconds=self._analysis_limit_s)]
 
 
 class RegisterOps(Struct, frozen=True):

@@ -31,9 +31,9 @@ class Format(Enum):
 
     @property
     def failed_cas(self) -> FailedCas:
-        """What a failed cas means in such files unless one says otherwise: Jepsen's text logs are of stores
-        that answered definitely."""
-        return "observe" if self is Format.LOG else "ignore"
+        """What a failed cas means in such files: Jepsen's text logs are of stores that answered definitely,
+        and our own format says so of each operation."""
+        return {Format.LOG: "observe", Format.JSONL: "mismatch", Format.EDN: "ignore"}[self]  # type: ignore[return-value]
 
 
 _BEFORE_CONTENT: Final = re.compile(r"(?:\s|,|;[^\n]*(?:\n|$))*")

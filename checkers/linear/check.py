@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_args
 
 from checkers.history import Op, Operation, pair
 from checkers.linear.explain import accusation, describe_event
@@ -57,11 +57,11 @@ class _Key:
 class Linearizable:
     """A `Checker`. HistoryError if the history is malformed or has operations that the model has not.
 
-    `failed_cas`: whether a failed cas did not happen ("ignore", as Knossos has it) or also says that the
+    `failed_cas`: whether a failed cas only did not happen ("ignore", as Knossos has it) or also says that the
     value was not the expected one ("observe", for stores that answered definitely, as in Porcupine's etcd
-    logs). `steps`, `configurations` (remembered at any one time, about 250 bytes each) and `seconds` by
-    `clock` are the budget after which it answers "unknown"; with no `seconds` the verdict depends on the
-    history alone.
+    logs; "mismatch": if that is its error). `steps`, `configurations` (remembered at any one time, about 250
+    bytes each) and `seconds` by `clock` are the budget after which it answers "unknown"; with no `seconds`
+    the verdict depends on the history alone.
 
     `details` of an invalid verdict: `key`; `explanation`, sentences; `operations`, the smallest part that is
     wrong; `minimal`, False if the budget for shrinking it ran out; `begins_as`, the state it begins in;
@@ -83,8 +83,8 @@ class Linearizable:
         clock: Callable[[], float] = time.monotonic,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
-        if failed_cas not in ("ignore", "observe"):
-            raise ValueError(f"failed_cas is 'ignore' or 'observe', not {failed_cas!r}")
+        if failed_cas not in get_args(FailedCas):
+            raise ValueError(f"failed_cas is one of {', '.join(get_args(FailedCas))}, not {failed_cas!r}")
         if min(steps, configurations, 1 if seconds is None else seconds) <= 0:
             raise ValueError(f"a budget is above 0, not {min(steps, configurations, seconds or 0)}")
         self._model = model

@@ -39,7 +39,8 @@ def calls_of(operations: Iterable[Operation], model: Model, failed_cas: FailedCa
                 f"it has {', '.join(sorted(model.operations))}"
             )
         if outcome == "fail":
-            observed = model.refused(f, _value(model, f, operation)) if failed_cas == "observe" else None
+            said = failed_cas == "observe" or (failed_cas == "mismatch" and operation.error == "mismatch")
+            observed = model.refused(f, _value(model, f, operation)) if said else None
             if observed is not None:
                 calls.append(Call(*observed, start, end, operation))
             continue

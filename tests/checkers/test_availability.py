@@ -48,9 +48,9 @@ def test_what_should_not_have_been_served_is_not_judged() -> None:
     assert (verdict.status, verdict.details["expected"]) == (Status.VALID, 1)
 
 
-def test_nothing_expected_is_vacuous() -> None:
+def test_nothing_expected_is_nothing_wrong_and_says_so() -> None:
     verdict = Availability(lambda invoke, completion: False).check(asked("oo"))
-    assert (verdict.status, verdict.summary) == (Status.VACUOUS, "no operation had to be served")
+    assert (verdict.status, verdict.summary) == (Status.VALID, "not judged: no operation had to be served")
 
 
 def test_who_served_is_up_to_the_caller() -> None:

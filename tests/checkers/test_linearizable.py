@@ -168,6 +168,18 @@ def test_a_failed_cas_is_an_observation_only_if_one_says_so() -> None:
     assert verdict.summary.startswith("process 1 found something else than 1 (0.002 s to 0.003 s)")
 
 
+def test_in_our_own_histories_a_failed_cas_tells_by_its_error_whether_it_was_compared() -> None:
+    history = [
+        Op(process=0, type="invoke", f="write", value=1),
+        Op(process=0, type="ok", f="write", value=1),
+        Op(process=0, type="invoke", f="cas", value=[1, 2]),
+    ]
+    for error, status in [("mismatch", Status.INVALID), ("n3 refused the connection", Status.VALID)]:
+        failed = Op(process=0, type="fail", f="cas", value=[1, 2], error=error)
+        checker = Linearizable(CasRegister(), failed_cas="mismatch")
+        assert checker.check([*history, failed]).status is status
+
+
 def test_reading_nil_is_not_reading_anything() -> None:
     assert judged("0(w1 0)w1 1(r 1)r").status is Status.INVALID
 
@@ -281,5 +293,5 @@ def test_progress_is_told_after_every_turn() -> None:
 
 @pytest.mark.parametrize("option", [{"steps": 0}, {"seconds": -1}, {"failed_cas": "maybe"}])
 def test_options_out_of_range_are_refused(option: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"is 'ignore' or 'observe'|is above 0"):
+    with pytest.raises(ValueError, match=r"is one of ignore, observe, mismatch|is above 0"):
         Linearizable(Register(), **option)

@@ -1,87 +1,193 @@
-"""Plays scenarios, as lines of text, on any cluster that can kill, pause and partition.
+"""Plays scenarios, which are lines of text, on any cluster that can kill, pause and partition.
 
-    n1 put k 7 quorum -> done            ask a node; the answer, in a word
-    n2 get k one ~> 7                    ask again until that is the answer
-    n1 get k all in 0.4 -> unavailable   be patient for 0.4 s
+    n1 put k 7 quorum -> done                    ask a node; the answer in a word or two
+    n2 get k one ~> 7                            ask again and again until that is the answer
+    n1 get k all in 0.4 -> unavailable           with a patience of 0.4 s
     n1 put k 7 all -> lost & kill n1 once busy -> bit    at the same time
-    kill n1 n2 -> bit                    and start, pause, resume, heal; the evidence
-    cut n1 / n2 n3 -> bit                neither side hears the other
-    cut n1 n2 <- n3 -> bit               n1 and n2 do not hear n3
-    n1 boots                             its status tells how often it was started
-    n1 is down                           what the cluster says of it
+    kill n1 n2 -> bit                            also start, pause, resume, heal; is there evidence?
+    cut n1 / n2 n3 -> bit                        neither side hears the other
+    cut n1 n2 <- n3 -> bit                       n1 and n2 do not hear n3
+    boots n1 n2 -> risen                         all their boot numbers, since we last looked
+    states n1 -> down                            what the cluster says of it
 
-Answers are: a value (of a get), `absent`, `done`, a failure's code, `not sent` and `lost`. A fault's evidence is
-`bit` or `no bite`. In values and keys `x*9` is nine x. Keys are this scenario's own, and n1, n2 and n3 keep
-all of them. Only the protocols of harness/cluster/base.py are used.
+A get is answered by the value or `absent`; a failure is its code; `not sent` and `lost` are the client's own.
+In keys and values `x*9` is nine x. Every scenario has keys of its own, and n1, n2 and n3 keep all of them.
+Only the protocols of harness/cluster/base.py are used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, Protocol
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from harness.cluster.base import Cluster, Evidence, Kill, Lost, NotSent, Partition, Pause, Session
+from harness.cluster.base import Cluster, Evidence, Grudge, Kill, Lost, NotSent, Partition, Pause, Session
+from nemesis.grudge import complete, one_way
 from store.core.messages import Body, Cas, Delete, Done, Failed, Found, Get, Put, Report, Response, Status
 from store.core.ring import Ring
 
 NODES = ("n1", "n2", "n3", "n4")
-REPLICAS = frozenset(NODES[:3])
+REPLICAS = frozenset(("n1", "n2", "n3"))
 RING = Ring(NODES, 3)
 PATIENCE_S = 10.0
-TRIES = 5
-"""How often a refusal is awaited: on a busy machine it may arrive when the client's time is up."""
+ASKED_AGAIN_MAX = 5000
+REFUSALS = {"unavailable", "timeout"}
+
+_LINE = re.compile(r"(?P<words>.+?)(?: in (?P<patience>[\d.]+))? (?P<arrow>->|~>) (?P<expected>.+)")
 
 
 class Breakable(Cluster, Kill, Pause, Partition, Protocol):
-    """What scenarios need."""
+    """What the scenarios need."""
 
 
 class Scenario(NamedTuple):
     name: str
-    lines: tuple[str, ...]
+    lines: Sequence[str]
 
 
-Together = Callable[[Sequence[Awaitable[str]]], Awaitable[list[str]]]
-"""Awaits all at the same time and gives their results in order."""
+Together = Callable[[Sequence[Coroutine[Any, Any, str]]], Coroutine[Any, Any, list[str]]]
+"""Runs coroutines side by side; their results in order."""
 
 
 class Stage:
-    """A cluster that is set up, with one session to each node that is kept as long as it is good."""
+    """A cluster that is set up, and a session with each of its nodes for as long as that is good."""
 
     def __init__(self, cluster: Breakable, together: Together) -> None:
         self._cluster = cluster
         self._together = together
         self._sessions: dict[str, Session] = {}
-        self._starts = dict.fromkeys(NODES, 1)
-        self._keys = ""
+        self._boots = dict.fromkeys(NODES, 0)
 
     async def play(self, scenario: Scenario) -> None:
-        """Raises AssertionError, which names the line, when something else comes back."""
-        self._keys = scenario.name
+        """Raises AssertionError, which names the act, when something else comes back."""
         for line in scenario.lines:
-            acts = [_act(text) for text in line.split("&")]
-            came = await self._together([self._perform(act) for act in acts])
-            for act, answer in zip(acts, came, strict=True):
-                assert answer in act.expected, f"{scenario.name}: {act.text!r} came back as {answer!r}"
+            acts = [act.strip() for act in line.split("&")]
+            answers = await self._together([self._perform(scenario.name, act) for act in acts])
+            for act, answer in zip(acts, answers, strict=True):
+                assert answer == _LINE.fullmatch(act)["expected"], f"{scenario.name}: {act}, but: {answer}"
 
     async def tidy(self) -> None:
-        """Undo every fault, and close the sessions."""
+        """Undo what a scenario has left."""
         await self._cluster.heal()
         await self._cluster.resume(NODES)
-        self._count_starts([node for node, state in self._cluster.states().items() if state == "down"])
         await self._cluster.start(NODES)
-        for node in NODES:
-            await self._hang_up(node)
 
-    async def _perform(self, act: _Act) -> str:
-        if act.words[0] not in NODES:
-            return await self._harm(*act.words)
-        answer = await self._ask(act)
-        for _ in range(TRIES if act.refused else 0):
-            if answer == "lost":
-                answer = await self._ask(act)
-        deadline_tries = 2000
-        while act.eventually and answer not in act.expected and deadline_tries:
-            deadline_tries -= 1
-            answer = await self._ask(act)
+    async def _perform(self, scope: str, act: str) -> str:
+        parts = _LINE.fullmatch(act)
+        assert parts is not None, f"{scope}: {act!r} is not an act"
+        first, *rest = parts["words"].split()
+        if first not in NODES:
+            return await self._direct(first, rest)
+        body = _body(scope, *rest)
+        patience_s = float(parts["patience"] or PATIENCE_S)
+        # On a busy machine the answer that there will be none may come when the client's time is up, too.
+        expected, unwanted = parts["expected"], {"lost"} if parts["expected"] in REFUSALS else set()
+        answer = await self._ask(first, body, patience_s)
+        for _ in range(ASKED_AGAIN_MAX):
+            if answer == expected or not (parts["arrow"] == "~>" or answer in unwanted):
+                break
+            answer = await self._ask(first, body, patience_s)
         return answer
+
+    async def _direct(self, action: str, words: list[str]) -> str:
+        cluster, nodes = self._cluster, tuple(word for word in words if word in NODES)
+        match action:
+            case "boots":
+                return await self._look_at_boots(nodes)
+            case "states":
+                return cluster.states()[words[0]]
+            case "heal":
+                return _evidence(await cluster.heal())
+            case "cut":
+                return _evidence(await cluster.cut(_grudge(words)))
+            case "kill" if words[-2:] == ["once", "busy"]:
+                while not (await self._status(nodes[0]))["requests_open"]:
+                    pass
+        act = {
+            "kill": cluster.kill,
+            "start": cluster.start,
+            "pause": cluster.pause,
+            "resume": cluster.resume,
+        }[action]
+        return _evidence(await act(nodes))
+
+    async def _ask(self, node: str, body: Body, patience_s: float) -> str:
+        try:
+            if node not in self._sessions:
+                self._sessions[node] = await self._cluster.connect(node)
+            return _in_a_word(await self._sessions[node].request(body, patience_s))
+        except (NotSent, Lost) as error:
+            session = self._sessions.pop(node, None)
+            if session is not None:
+                await session.close()
+            return "lost" if isinstance(error, Lost) else "not sent"
+
+    async def _look_at_boots(self, nodes: Sequence[str]) -> str:
+        before = [self._boots[node] for node in nodes]
+        for node in nodes:
+            self._boots[node] = (await self._status(node))["boot"]
+        if all(self._boots[node] > was for node, was in zip(nodes, before, strict=True)):
+            return "risen"
+        return "as before" if [self._boots[node] for node in nodes] == before else str(self._boots)
+
+    async def _status(self, node: str) -> dict[str, Any]:
+        session = await self._cluster.connect(node)
+        response = await session.request(Status(), PATIENCE_S)
+        await session.close()
+        assert isinstance(response, Report)
+        assert response.status["node"] == node
+        return response.status
+
+
+def _body(scope: str, f: str, key: str, *words: str) -> Body:
+    *values, level = words
+    placed = _key(scope, key)
+    match f, values:
+        case "get", []:
+            return Get(placed, level)
+        case "delete", []:
+            return Delete(placed, level)
+        case "put", [value]:
+            return Put(placed, _text(value).encode(), level)
+        case "cas", [expect, value]:
+            held = None if expect == "absent" else expect.encode()
+            return Cas(placed, held, _text(value).encode(), level)
+    raise AssertionError(f"{f} {key} {' '.join(words)} is not a request")
+
+
+def _key(scope: str, name: str) -> str:
+    if not name.isalnum():
+        return _text(name)
+    tries = (f"{scope}/{name}/{number}" for number in range(1000))
+    return next(key for key in tries if set(RING.preference(key)) == REPLICAS)
+
+
+def _text(word: str) -> str:
+    """`x*3` is xxx, and `''` is nothing."""
+    letter, star, count = word.partition("*")
+    return letter * int(count) if star else word.strip("'")
+
+
+def _grudge(words: list[str]) -> Grudge:
+    if "<-" in words:
+        at = words.index("<-")
+        return one_way(words[:at], words[at + 1 :])
+    sides = " ".join(words).split("/")
+    return complete(tuple(tuple(side.split()) for side in sides))
+
+
+def _evidence(evidence: Evidence) -> str:
+    return "bit" if evidence.bit else "no bite"
+
+
+def _in_a_word(response: Response) -> str:
+    match response:
+        case Found(value=None):
+            return "absent"
+        case Found(value=value):
+            return value.decode()
+        case Done():
+            return "done"
+        case Failed(code=code):
+            return code
+    raise AssertionError(f"{response} answers no request of a scenario")
