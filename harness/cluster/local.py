@@ -124,7 +124,7 @@ class LocalCluster:
         killed = [name for name, status in statuses.items() if status == -signal.SIGKILL]
         return Evidence(
             bit=bool(struck) and len(killed) == len(struck),
-            detail=f"ended by SIGKILL and reaped: {_list(killed)}" + _absent(nodes, struck),
+            detail=f"reaped after SIGKILL: {_list(killed)}" + _absent(nodes, struck),
         )
 
     async def start(self, nodes: tuple[str, ...]) -> Evidence:
@@ -139,7 +139,7 @@ class LocalCluster:
             raise ClusterError("; ".join(failures))
         took_s = trio.current_time() - began
         names = [node.name for node in down]
-        detail = f"serving after {took_s:.2f} s: {_list(names)}"
+        detail = f"serve again after {took_s:.2f} s: {_list(names)}"
         if names and (missing := await self._unmeshed()):
             detail += f"; not connected yet: {_list(missing)}"
         return Evidence(bit=bool(names), detail=detail)
@@ -154,7 +154,7 @@ class LocalCluster:
         stopped = [node.name for node, process in struck if await process.stopped(True)]
         return Evidence(
             bit=bool(struck) and len(stopped) == len(struck),
-            detail=f"stopped by SIGSTOP: {_list(stopped)}" + _absent(nodes, struck),
+            detail=f"stopped: {_list(stopped)}" + _absent(nodes, struck),
         )
 
     async def resume(self, nodes: tuple[str, ...]) -> Evidence:
@@ -166,7 +166,7 @@ class LocalCluster:
                 raise ClusterError(f"node {node.name} is still stopped after SIGCONT")
             node.paused = False
         names = [node.name for node, _ in struck]
-        return Evidence(bit=bool(names), detail=f"were stopped until now, and go on: {_list(names)}")
+        return Evidence(bit=bool(names), detail=f"go on: {_list(names)}")
 
     # Partition -------------------------------------------------------------------------------------
 
@@ -174,13 +174,13 @@ class LocalCluster:
         for node, unheard in grudge.items():
             self._named([node, *sorted(unheard)])
         self._proxy.cut(grudge)
-        links = [f"{source}->{node}" for node in sorted(grudge) for source in sorted(grudge[node])]
         bit = await comes_true(lambda: self._proxy.held().biting > 0, CUT_PROBE_S)
-        return Evidence(bit=bit, detail=f"cut {_list(links)}; {self._proxy.held()} so far")
+        held = self._proxy.held()
+        return Evidence(bit=bit, detail=f"{held.links} links cut, {held.biting} seen to hold back messages")
 
     async def heal(self) -> Evidence:
         held = self._proxy.heal()
-        return Evidence(bit=held.biting > 0, detail=f"{held} until now" if held.links else "nothing was cut")
+        return Evidence(bit=held.biting > 0, detail=str(held) if held.links else "nothing was cut")
 
     # The nodes -------------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Held(NamedTuple):
     def __str__(self) -> str:
         return (
             f"{self.biting} of {self.links} cut links held back "
-            f"{self.bytes} bytes and {self.connections} new connections"
+            f"{self.bytes:,} bytes and {self.connections} new connections"
         )
 
 

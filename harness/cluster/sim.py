@@ -107,8 +107,7 @@ class SimCluster:
         broken, lost = (sum(loss[part] for loss in losses) for part in (0, 1))
         return Evidence(
             bit=bool(names) and refusing == names,
-            detail=f"killed {_list(names)}; refusing connections: {_list(refusing)}; "
-            f"requests broken: {broken}; records lost: {lost}",
+            detail=f"refuse connections: {_list(refusing)}; {broken} requests broken, {lost} records lost",
         )
 
     async def start(self, nodes: tuple[str, ...]) -> Evidence:
@@ -120,7 +119,7 @@ class SimCluster:
         serving = [name for name in names if await self._answers(name, SERVE_LIMIT_S)]
         return Evidence(
             bit=bool(names) and serving == names,
-            detail=f"started {_list(names)}; answering: {_list(serving)}",
+            detail=f"answer again: {_list(serving)}",
         )
 
     # Pause -----------------------------------------------------------------------------------------
@@ -130,7 +129,7 @@ class SimCluster:
         silent = [name for name in names if not await self._answers(name, FREEZE_PROBE_S)]
         return Evidence(
             bit=bool(names) and silent == names,
-            detail=f"paused {_list(names)}; silent for {FREEZE_PROBE_S:g} s: {_list(silent)}",
+            detail=f"silent for {FREEZE_PROBE_S:g} s: {_list(silent)}",
         )
 
     async def resume(self, nodes: tuple[str, ...]) -> Evidence:
@@ -140,8 +139,7 @@ class SimCluster:
         serving = [name for name in names if await self._answers(name, SERVE_LIMIT_S)]
         return Evidence(
             bit=bool(names) and serving == names,
-            detail=f"resumed {_list(names)}; answering: {_list(serving)}; inputs held back meanwhile, "
-            f"probes included: {held}",
+            detail=f"answer again: {_list(serving)}; {held} inputs were held back",
         )
 
     # Partition -------------------------------------------------------------------------------------
@@ -153,11 +151,10 @@ class SimCluster:
         cut = [(link.source, link.target) for link in self._network.cuts()]
         reached = await self._network.probe()
         through = [link for link in reached if link in cut]
-        links = _list([f"{source}->{target}" for source, target in cut])
         return Evidence(
             bit=bool(cut) and not through,
-            detail=f"cut {links}; probes that came through cut links: {len(through)} of {len(cut)}, "
-            f"through the others: {len(reached) - len(through)}",
+            detail=f"{len(cut)} links cut; {len(through)} probes came through them, "
+            f"{len(reached) - len(through)} through the others",
         )
 
     async def heal(self) -> Evidence:
@@ -180,8 +177,8 @@ class SimCluster:
             host.bump(offsets_ms[host.name])
             after = host.clock.offset_ms(self.world.now)
             moved = moved and after != before
-            parts.append(f"{host.name} from {before:+g} to {after:+g} ms")
-        return Evidence(bit=bool(parts) and moved, detail=f"clock offsets measured: {_list(parts)}")
+            parts.append(f"{host.name} by {after - before:+g} ms")
+        return Evidence(bit=bool(parts) and moved, detail=f"clocks moved: {_list(parts)}")
 
     async def reset(self) -> Evidence:
         parts = []
@@ -192,8 +189,8 @@ class SimCluster:
                 host.reset_clock()
                 after = host.clock.offset_ms(self.world.now)
                 right = right and after == 0
-                parts.append(f"{host.name} from {before:+g} to {after:+g} ms")
-        return Evidence(bit=bool(parts) and right, detail=f"clock offsets measured: {_list(parts)}")
+                parts.append(f"{host.name} by {after - before:+g} ms")
+        return Evidence(bit=bool(parts) and right, detail=f"clocks moved: {_list(parts)}")
 
     # Probes ----------------------------------------------------------------------------------------
 

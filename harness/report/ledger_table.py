@@ -15,8 +15,6 @@ ROWS_MAX: Final = 24
 TEXT_CHARS_MIN: Final = 12
 GAP: Final = 2
 
-_REPEATS: Final = ("cut ", "killed ", "paused ")
-
 _BIT_STYLES: Final = {"yes": "green", "no": "yellow", "unknown": "yellow", "failed": "red"}
 
 
@@ -42,7 +40,7 @@ def ledger_table(entries: Sequence[Entry], width: int) -> RenderableType:
     for entry, (fault, applied, healed, bit), what in zip(shown, figures, whats, strict=True):
         evidence = _evidence(entry)
         if _is_sound(entry):
-            what, evidence = _cut(what, what_chars), _cut(_telling(evidence), room - what_chars)
+            what, evidence = _cut(what, what_chars), _cut(evidence, room - what_chars)
         bit_cell, healed_cell = Text(bit, _BIT_STYLES[bit]), Text(healed, "red" if healed == "never" else "")
         table.add_row(fault, what, applied, healed_cell, bit_cell, Text(evidence, "dim"))
     hidden = len(entries) - len(shown)
@@ -91,12 +89,6 @@ def _grudge(grudge: Mapping[str, Collection[str]]) -> str:
 
 def _is_sound(entry: Entry) -> bool:
     return entry.observed is True and entry.healed_s is not None and entry.error is None
-
-
-def _telling(evidence: str) -> str:
-    """Without a first clause that only repeats what was done."""
-    first, _, rest = evidence.partition("; ")
-    return rest if rest and first.startswith(_REPEATS) else evidence
 
 
 def _cut(text: str, chars: int) -> str:

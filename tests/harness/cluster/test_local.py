@@ -101,7 +101,7 @@ def test_a_killed_node_comes_back_with_what_was_on_its_disk(tmp_path: Path) -> N
         await put(cluster, "n1", "k", b"v")
         evidence = await cluster.kill(THREE)
         assert evidence.bit
-        assert evidence.detail == "ended by SIGKILL and reaped: n1, n2, n3"
+        assert evidence.detail == "reaped after SIGKILL: n1, n2, n3"
         assert set(cluster.states().values()) == {"down"}
         with pytest.raises(NotSent, match="n2 is down"):
             await cluster.connect("n2")
@@ -136,7 +136,7 @@ def test_a_paused_node_keeps_silent_until_it_is_resumed_and_can_be_killed(tmp_pa
         await session.request(Status(), PATIENCE_S)
         evidence = await cluster.pause(("n1", "n2"))
         assert evidence.bit
-        assert evidence.detail == "stopped by SIGSTOP: n1, n2"
+        assert evidence.detail == "stopped: n1, n2"
         assert cluster.states() == {"n1": "paused", "n2": "paused", "n3": "up"}
         with pytest.raises(Lost):
             await session.request(Status(), 0.1)
@@ -147,7 +147,7 @@ def test_a_paused_node_keeps_silent_until_it_is_resumed_and_can_be_killed(tmp_pa
         assert not (await cluster.start(("n1",))).bit, "it runs, though it is paused"
         evidence = await cluster.resume(THREE)
         assert evidence.bit
-        assert evidence.detail == "were stopped until now, and go on: n1"
+        assert evidence.detail == "go on: n1"
         assert cluster.states() == {"n1": "up", "n2": "down", "n3": "up"}
         await put(cluster, "n1", "k", b"v", "quorum")
 
@@ -161,7 +161,7 @@ def test_a_cut_holds_messages_in_the_named_direction_until_it_is_healed(tmp_path
     async def scene(cluster: LocalCluster) -> None:
         idle = await cluster.cut({"n1": frozenset({"n2"})})
         assert not idle.bit, "nothing was sent, so nothing shows that the cut works"
-        assert "cut n2->n1; 0 of 1 cut links held back" in idle.detail
+        assert "1 links cut, 0 seen" in idle.detail
 
         async def keep_asking_n1() -> None:
             while True:
@@ -175,7 +175,7 @@ def test_a_cut_holds_messages_in_the_named_direction_until_it_is_healed(tmp_path
             nursery.start_soon(keep_asking_n1)
             evidence = await cluster.cut({"n1": frozenset({"n2", "n3"})})
             assert evidence.bit
-            assert evidence.detail.startswith("cut n2->n1, n3->n1; ")
+            assert evidence.detail.startswith("2 links cut, ")
             with trio.fail_after(PATIENCE_S):
                 while await get(cluster, "n2", "k", "one") is None:
                     pass

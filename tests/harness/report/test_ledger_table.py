@@ -70,13 +70,3 @@ def test_a_fault_that_bit_takes_one_line_and_one_that_did_not_is_told_whole():
     told = " ".join(word for line in drawn([unsound], width=80)[1:] for word in line)
     assert told.count("sentence") == 8
     assert "..." not in told
-
-
-def test_evidence_that_only_repeats_what_was_done_makes_room_for_the_rest():
-    def evidence(text, observed):
-        entry = Entry("kill", "kill", {"nodes": ["n1"]}, 1.0, 1.0, observed, text, 2.0)
-        return " ".join(drawn([entry])[1][5:])
-
-    assert evidence("killed n1; n1 refuses connections", True) == "n1 refuses connections"
-    assert evidence("killed n1", True) == "killed n1"
-    assert evidence("killed n1; n1 answers", False) == "killed n1; n1 answers"
