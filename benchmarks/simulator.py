@@ -18,10 +18,11 @@ from harness.run import execute
 from harness.stop import StopWish
 
 RUNS = {
-    "linearizable, every fault": Plan(rate=1000, seed=1),
-    "linearizable, no faults": Plan(rate=1000, seed=1, faults=()),
-    "quorum, every fault": Plan(rate=1000, seed=1, level="quorum"),
-    "one, every fault": Plan(rate=1000, seed=1, level="one"),
+    "the default: linearizable, every fault": Plan(seed=1),
+    "linearizable, every fault, five times the rate": Plan(seed=1, rate=1000),
+    "linearizable, no faults": Plan(seed=1, faults=()),
+    "quorum, every fault": Plan(seed=1, level="quorum"),
+    "one, every fault": Plan(seed=1, level="one"),
 }
 
 

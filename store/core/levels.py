@@ -20,7 +20,7 @@ NAMES = {
 
 ALLOWED = "one, quorum, all, linearizable, or r=R,w=W with 1 <= R, W <= replicas"
 
-_EXPLICIT = re.compile(r"(?:r=(\d{1,3}))?(?:(?:(?<=\d),|^)w=(\d{1,3}))?")
+_EXPLICIT = re.compile(r"(?:r=(\d{1,3}))?(?:(?:(?<=\d),|^)w=(\d{1,3}))?", re.ASCII)
 
 
 class LevelError(ValueError):

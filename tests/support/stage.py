@@ -33,7 +33,7 @@ PATIENCE_S = 10.0
 ASKED_AGAIN_MAX = 5000
 REFUSALS = {"unavailable", "timeout"}
 
-_LINE = re.compile(r"(?P<words>.+?)(?: in (?P<patience>[\d.]+))? (?P<arrow>->|~>) (?P<expected>.+)")
+_ACT = re.compile(r"(.+?)(?: in ([\d.]+))? (->|~>) (.+)")
 
 
 class Breakable(Cluster, Kill, Pause, Partition, Protocol):
@@ -43,6 +43,18 @@ class Breakable(Cluster, Kill, Pause, Partition, Protocol):
 class Scenario(NamedTuple):
     name: str
     lines: Sequence[str]
+
+
+class _Act(NamedTuple):
+    text: str
+    words: list[str]
+    patience_s: float
+    again: bool
+    expected: str
+
+    def may_be_late(self, answer: str) -> bool:
+        """On a busy machine a refusal may come when the client's time is up, too."""
+        return answer == "lost" and self.expected in REFUSALS
 
 
 Together = Callable[[Sequence[Coroutine[Any, Any, str]]], Coroutine[Any, Any, list[str]]]
@@ -61,10 +73,10 @@ class Stage:
     async def play(self, scenario: Scenario) -> None:
         """Raises AssertionError, which names the act, when something else comes back."""
         for line in scenario.lines:
-            acts = [act.strip() for act in line.split("&")]
+            acts = [_parsed(act.strip()) for act in line.split("&")]
             answers = await self._together([self._perform(scenario.name, act) for act in acts])
             for act, answer in zip(acts, answers, strict=True):
-                assert answer == _LINE.fullmatch(act)["expected"], f"{scenario.name}: {act}, but: {answer}"
+                assert answer == act.expected, f"{scenario.name}: {act.text}, but: {answer}"
 
     async def tidy(self) -> None:
         """Undo what a scenario has left."""
@@ -72,21 +84,16 @@ class Stage:
         await self._cluster.resume(NODES)
         await self._cluster.start(NODES)
 
-    async def _perform(self, scope: str, act: str) -> str:
-        parts = _LINE.fullmatch(act)
-        assert parts is not None, f"{scope}: {act!r} is not an act"
-        first, *rest = parts["words"].split()
+    async def _perform(self, scope: str, act: _Act) -> str:
+        first, *rest = act.words
         if first not in NODES:
             return await self._direct(first, rest)
         body = _body(scope, *rest)
-        patience_s = float(parts["patience"] or PATIENCE_S)
-        # On a busy machine the answer that there will be none may come when the client's time is up, too.
-        expected, unwanted = parts["expected"], {"lost"} if parts["expected"] in REFUSALS else set()
-        answer = await self._ask(first, body, patience_s)
+        answer = await self._ask(first, body, act.patience_s)
         for _ in range(ASKED_AGAIN_MAX):
-            if answer == expected or not (parts["arrow"] == "~>" or answer in unwanted):
+            if answer == act.expected or not (act.again or act.may_be_late(answer)):
                 break
-            answer = await self._ask(first, body, patience_s)
+            answer = await self._ask(first, body, act.patience_s)
         return answer
 
     async def _direct(self, action: str, words: list[str]) -> str:
@@ -112,6 +119,12 @@ class Stage:
         return _evidence(await act(nodes))
 
     async def _ask(self, node: str, body: Body, patience_s: float) -> str:
+        kept = node in self._sessions
+        answer = await self._ask_once(node, body, patience_s)
+        # As in a run: a session that ended long ago is found out when it is used, and another is opened.
+        return await self._ask_once(node, body, patience_s) if kept and answer == "not sent" else answer
+
+    async def _ask_once(self, node: str, body: Body, patience_s: float) -> str:
         try:
             if node not in self._sessions:
                 self._sessions[node] = await self._cluster.connect(node)
@@ -137,6 +150,13 @@ class Stage:
         assert isinstance(response, Report)
         assert response.status["node"] == node
         return response.status
+
+
+def _parsed(text: str) -> _Act:
+    parts = _ACT.fullmatch(text)
+    assert parts is not None, f"{text!r} is not an act"
+    words, patience_s, arrow, expected = parts.groups()
+    return _Act(text, words.split(), float(patience_s or PATIENCE_S), arrow == "~>", expected)
 
 
 def _body(scope: str, f: str, key: str, *words: str) -> Body:
@@ -182,10 +202,8 @@ def _evidence(evidence: Evidence) -> str:
 
 def _in_a_word(response: Response) -> str:
     match response:
-        case Found(value=None):
-            return "absent"
         case Found(value=value):
-            return value.decode()
+            return "absent" if value is None else value.decode()
         case Done():
             return "done"
         case Failed(code=code):

@@ -22,7 +22,7 @@ def test_levels_among_five_replicas(spec: str, level: Level) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "two", "r=", "r=1w=2", "r=1,", "r=0,w=1", "w=6", "r=-1", "ONE", "r=1,w=2,"]
+    "spec", ["", "two", "r=", "r=1w=2", "r=1,", "r=0,w=1", "w=6", "r=-1", "r=٣", "ONE", "r=1,w=2,"]
 )
 def test_anything_else_is_refused_by_name(spec: str) -> None:
     with pytest.raises(LevelError, match="level"):
