@@ -12,8 +12,14 @@ from typing import Any, Final
 from checkers.history import Op, Operation, pair
 from checkers.verdict import Status, Verdict
 
-ShouldServe = Callable[[Op, Op | None], bool]
-"""Of an invocation and its completion (None: it never completed)."""
+ShouldServe = Callable[[Op, Op | None], str | None]
+"""Of an invocation and its completion (None: it never completed): where and when it should have been served,
+as words that name a group ("n3 from 8.4 s"), or None if it need not have been."""
+
+SMALLEST_GROUP: Final = 5
+GROUP_REQUIRED: Final = 0.5
+"""Clients that wait in vain ask little, so a side that answers nobody hardly shows in the whole (coordinated
+omission). So each group of at least `SMALLEST_GROUP` operations is also held to this fraction by itself."""
 
 MISSED_MAX: Final = 10
 
@@ -24,11 +30,12 @@ def answered(completion: Op) -> bool:
 
 
 class Availability:
-    """A `Checker`: invalid if less than the fraction `required` of what should have been served was. Valid,
-    and says so, if there was nothing that should have been.
+    """A `Checker`: invalid if less than the fraction `required` of what should have been served was, or less
+    than `GROUP_REQUIRED` in one place and time. Valid, and says so, if nothing should have been served.
 
-    `details`: `expected`, `served`, `fraction` (None if nothing was expected), `required`, and the first
-    of the `missed`, as [{invoke, completion}].
+    `details`: `expected`, `served`, `fraction` (None if nothing was expected), `required`, `worst_group` with
+    its `expected` and `served` (None if no group is large enough), and the first of the `missed`, as
+    [{invoke, completion}].
     """
 
     name = "availability"
@@ -43,23 +50,46 @@ class Availability:
         self._required = required
 
     def check(self, history: list[Op]) -> Verdict:
-        expected = [each for each in pair(history) if self._should_serve(each.invoke, each.completion)]
-        missed = [each for each in expected if each.completion is None or not self._served(each.completion)]
-        served = len(expected) - len(missed)
+        groups: dict[str, list[Operation]] = {}
+        for each in pair(history):
+            group = self._should_serve(each.invoke, each.completion)
+            if group is not None:
+                groups.setdefault(group, []).append(each)
+        missed = {
+            group: [each for each in asked if not self._was_served(each)] for group, asked in groups.items()
+        }
+        expected = sum(map(len, groups.values()))
+        served = expected - sum(map(len, missed.values()))
+        large = [group for group, asked in groups.items() if len(asked) >= SMALLEST_GROUP]
+        worst = max(large, key=lambda group: len(missed[group]) / len(groups[group]), default=None)
+        first = sorted((each for some in missed.values() for each in some), key=lambda each: each.start)
         details: dict[str, Any] = {
-            "expected": len(expected),
+            "expected": expected,
             "served": served,
-            "fraction": served / len(expected) if expected else None,
+            "fraction": served / expected if expected else None,
             "required": self._required,
-            "missed": [_shown(each) for each in missed[:MISSED_MAX]],
+            "worst_group": worst
+            and {
+                "group": worst,
+                "expected": len(groups[worst]),
+                "served": len(groups[worst]) - len(missed[worst]),
+            },
+            "missed": [_shown(each) for each in first[:MISSED_MAX]],
         }
         if not expected:
             return Verdict(self.name, Status.VALID, "not judged: no operation had to be served", details)
-        status = Status.VALID if served >= self._required * len(expected) else Status.INVALID
-        summary = f"served {served:,} of the {len(expected):,} operations that should have been"
-        if status is Status.INVALID:
-            summary += f" ({served / len(expected):.1%}, less than {self._required:.1%}); {_first(missed[0])}"
-        return Verdict(self.name, status, summary, details)
+        summary = f"served {served:,} of the {expected:,} operations that should have been"
+        if served < self._required * expected:
+            summary += f" ({served / expected:.1%}, less than {self._required:.1%}); {_first(first[0])}"
+        elif worst and len(missed[worst]) > (1 - GROUP_REQUIRED) * len(groups[worst]):
+            of = len(groups[worst])
+            summary += f", but only {of - len(missed[worst])} of {of} at {worst}; {_first(missed[worst][0])}"
+        else:
+            return Verdict(self.name, Status.VALID, summary, details)
+        return Verdict(self.name, Status.INVALID, summary, details)
+
+    def _was_served(self, operation: Operation) -> bool:
+        return operation.completion is not None and self._served(operation.completion)
 
 
 def _shown(operation: Operation) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from checkers.formats import detect_format, read_history
@@ -109,7 +108,7 @@ def check(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Everything that can be named, a line each."""
-    table = Table.grid(padding=(0, 2))
+    console = Terminal()
     kinds: dict[str, dict[str, str]] = {
         "workload": {name: kind.summary for name, kind in catalog.WORKLOADS.items()},
         "fault": {name: kind.summary for name, kind in catalog.FAULTS.items()},
@@ -119,8 +118,8 @@ def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
     }
     for kind, names in kinds.items():
         for name, summary in names.items():
-            table.add_row(Text(kind, "dim"), Text(name, "bold"), Text(summary))
-    Terminal().print(table)
+            line = Text.assemble((f"{kind:<10}", "dim"), (f"{name:<16}", "bold"), summary)
+            console.print(line, soft_wrap=True)
     return 0
 
 

@@ -89,33 +89,36 @@ class Weather:
         self.since.append(at)
         self.skies.append(sky)
 
-    def during(self, start: int, end: int) -> Sky | None:
-        """The sky that held all the time from `start` to `end`, or None."""
+    def during(self, start: int, end: int) -> tuple[int, Sky] | None:
+        """The sky that held all the time from `start` to `end` and since when, or None."""
         first, last = bisect_right(self.since, start) - 1, bisect_right(self.since, end) - 1
-        return self.skies[first] if first == last >= 0 else None
+        sky = self.skies[first] if first == last >= 0 else None
+        return None if sky is None else (self.since[first], sky)
 
 
 def should_serve(
     history: Iterable[Op], nodes: Sequence[str], concurrency: int, ring: Ring, codec: Codec
-) -> Callable[[Op, Op | None], bool]:
-    """A judge of (invocation, completion): should the store have served it? `nodes` are in the order in which
-    workers were dealt to them."""
+) -> Callable[[Op, Op | None], str | None]:
+    """A judge of (invocation, completion): if the store should have served it, by which coordinator and under
+    which sky. `nodes` are in the order in which workers were dealt to them."""
     weather = Weather(history)
 
-    def judge(invoke: Op, completion: Op | None) -> bool:
+    def judge(invoke: Op, completion: Op | None) -> str | None:
         if completion is None or not isinstance(invoke.process, int):
-            return False
-        sky = weather.during(invoke.time, completion.time)
-        if sky is None or sky.unknown:
-            return False
+            return None
+        held = weather.during(invoke.time, completion.time)
+        if held is None or held[1].unknown:
+            return None
+        since, sky = held
         node = nodes[invoke.process % concurrency % len(nodes)]
-        body = codec.encode(invoke)
-        if isinstance(body, Status):
-            return node not in sky.away | sky.paused
-        level = parse_level(body.level, ring.replication)
-        needed = level.reads if isinstance(body, Get) else level.writes
         if node in sky.away | sky.paused:
-            return False
-        return sky.reachable(node, ring.preference(body.key)) >= needed
+            return None
+        body = codec.encode(invoke)
+        if not isinstance(body, Status):
+            level = parse_level(body.level, ring.replication)
+            needed = level.reads if isinstance(body, Get) else level.writes
+            if sky.reachable(node, ring.preference(body.key)) < needed:
+                return None
+        return f"{node} from {since / 1e9:.1f} s"
 
     return judge

@@ -19,14 +19,29 @@ def asked(outcomes: str) -> list[Op]:
     return events
 
 
+def everything(invoke: Op, completion: Op | None) -> str | None:
+    return "all"
+
+
+def nothing(invoke: Op, completion: Op | None) -> str | None:
+    return None
+
+
 def test_a_store_that_answered_was_available_even_if_it_said_no() -> None:
-    verdict = Availability(lambda invoke, completion: True).check(asked("of"))
+    verdict = Availability(everything).check(asked("of"))
     assert verdict.status is Status.VALID
-    assert verdict.details == {"expected": 2, "served": 2, "fraction": 1.0, "required": 0.95, "missed": []}
+    assert verdict.details == {
+        "expected": 2,
+        "served": 2,
+        "fraction": 1.0,
+        "required": 0.95,
+        "worst_group": None,
+        "missed": [],
+    }
 
 
 def test_too_few_served_is_invalid_and_names_the_first() -> None:
-    verdict = Availability(lambda invoke, completion: True, required=0.75).check(asked("ou?-"))
+    verdict = Availability(everything, required=0.75).check(asked("ou?-"))
     assert verdict.status is Status.INVALID
     assert verdict.summary == (
         "served 1 of the 4 operations that should have been (25.0%, less than 75.0%); "
@@ -37,27 +52,42 @@ def test_too_few_served_is_invalid_and_names_the_first() -> None:
 
 
 def test_exactly_the_required_fraction_is_enough() -> None:
-    assert (
-        Availability(lambda invoke, completion: True, required=0.75).check(asked("oo?o")).status
-        is Status.VALID
-    )
+    assert Availability(everything, required=0.75).check(asked("oo?o")).status is Status.VALID
 
 
 def test_what_should_not_have_been_served_is_not_judged() -> None:
-    verdict = Availability(lambda invoke, completion: invoke.process == 0).check(asked("ou??"))
+    verdict = Availability(lambda invoke, completion: "all" if invoke.process == 0 else None).check(
+        asked("ou??")
+    )
     assert (verdict.status, verdict.details["expected"]) == (Status.VALID, 1)
 
 
 def test_nothing_expected_is_nothing_wrong_and_says_so() -> None:
-    verdict = Availability(lambda invoke, completion: False).check(asked("oo"))
+    verdict = Availability(nothing).check(asked("oo"))
     assert (verdict.status, verdict.summary) == (Status.VALID, "not judged: no operation had to be served")
 
 
+def by_side(invoke: Op, completion: Op | None) -> str | None:
+    return "n1 from 8.4 s" if isinstance(invoke.process, int) and invoke.process >= 200 else "the others"
+
+
+def test_a_side_that_answers_hardly_anybody_is_convicted_though_it_was_asked_little() -> None:
+    verdict = Availability(by_side).check(asked("o" * 200 + "o????"))
+    assert verdict.status is Status.INVALID
+    assert "but only 1 of 5 at n1 from 8.4 s; first process 201's read" in verdict.summary
+    assert verdict.details["worst_group"] == {"group": "n1 from 8.4 s", "expected": 5, "served": 1}
+
+
+@pytest.mark.parametrize("few", ["????", "ooo??"])
+def test_a_side_is_not_judged_by_a_handful_nor_for_a_minority(few: str) -> None:
+    assert Availability(by_side).check(asked("o" * 200 + few)).status is Status.VALID
+
+
 def test_who_served_is_up_to_the_caller() -> None:
-    verdict = Availability(lambda invoke, completion: True, served=lambda op: op.error == "unavailable")
+    verdict = Availability(everything, served=lambda op: op.error == "unavailable")
     assert verdict.check(asked("u")).status is Status.VALID
 
 
 def test_the_required_fraction_is_one() -> None:
     with pytest.raises(ValueError, match=r"between 0 and 1, not 95"):
-        Availability(lambda invoke, completion: True, required=95)
+        Availability(everything, required=95)

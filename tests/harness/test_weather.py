@@ -33,7 +33,8 @@ def served(
     judge = should_serve(history, NODES, 5, RING, Register(level, 60))
     value = {"read": None, "write": 1}[f]
     invoke = Op(time=at, process=NODES.index(node), f=f, key=key, value=value)
-    return judge(invoke, Op(time=at + S // 1000, process=invoke.process, type="ok", f=f, key=key))
+    completion = Op(time=at + S // 1000, process=invoke.process, type="ok", f=f, key=key)
+    return judge(invoke, completion) is not None
 
 
 REPLICAS = RING.preference("r0")
@@ -96,6 +97,18 @@ def test_a_one_way_cut_is_enough_to_lose_a_replica() -> None:
 )
 def test_what_is_not_understood_or_went_wrong_excuses_everything(unclear: list[Op]) -> None:
     assert not served(unclear, "n3", LONG_AFTER + 50 * S, level="one")
+
+
+def test_what_is_owed_is_grouped_by_coordinator_and_by_the_time_without_change() -> None:
+    judge = should_serve(fault("pause", 10, {"nodes": ["n5"]}), NODES, 5, RING, Register("one", 60))
+
+    def group(process: int, at: int) -> str | None:
+        return judge(*(Op(time=at, process=process, f="read", key="r0", type=t) for t in ("invoke", "ok")))  # type: ignore[arg-type]
+
+    assert group(0, 0) == "n1 from 0.0 s"
+    assert group(6, 3 * S) == "n2 from 0.0 s"
+    assert group(0, LONG_AFTER + S) == "n1 from 11.5 s"
+    assert group(4, LONG_AFTER + S) is None
 
 
 def test_a_start_that_failed_is_forgiven_once_one_succeeds() -> None:
