@@ -7,14 +7,13 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import trio
-from rich.console import Console
-from rich.table import Table
 
-from store.client import TIMEOUT_S, BadRequest, Client, NotServed, StoreError, connect
-from store.config import EXAMPLE, Address, ConfigError, load, parse_address
+from store.channel import plain_reason
+from store.client import LEVEL, TIMEOUT_S, BadRequest, Client, NotServed, StoreError, connect
+from store.config import EXAMPLE, ConfigError, load, parse_address, parse_name
 from store.core.levels import ALLOWED, NAMES, LevelError, parse_level
 from store.process import serve
 
@@ -32,10 +31,11 @@ examples:
   kv delete greeting --level quorum
   kv status
 
-exit status: 0 done; 1 not found, something else held, or not served; 74 the node's disk failed;
-254 bad arguments or configuration
+exit status: 0 done; 1 not found, something else held, or not served; 74 the node's data cannot be read or
+written; 254 bad arguments or configuration
 """
 
+T = TypeVar("T")
 Command = Callable[[Client, argparse.Namespace], Awaitable[int]]
 
 
@@ -48,8 +48,7 @@ async def get(client: Client, args: argparse.Namespace) -> int:
     value = await client.get(args.key, args.level, args.timeout)
     if value is None:
         return _no(f"{args.key!r} has no value")
-    sys.stdout.buffer.write(value + b"\n" * sys.stdout.isatty())
-    return 0
+    return _answer(value)
 
 
 async def put(client: Client, args: argparse.Namespace) -> int:
@@ -69,11 +68,13 @@ async def delete(client: Client, args: argparse.Namespace) -> int:
 
 
 async def status(client: Client, args: argparse.Namespace) -> int:
-    table = Table(show_header=False, title=f"node at {args.node}")
-    for name, value in (await client.status(args.timeout)).items():
-        table.add_row(name, ", ".join(value) if isinstance(value, list) else str(value))
-    Console().print(table)
-    return 0
+    report = await client.status(args.timeout)
+    width = max(map(len, report), default=0)
+    lines = [
+        f"{name:<{width}}  {', '.join(value) if isinstance(value, list) else value}\n"
+        for name, value in report.items()
+    ]
+    return _answer("".join(lines).encode())
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,15 +86,22 @@ def main(argv: list[str] | None = None) -> int:
     if args.command == "cas" and len(args.values) != (1 if args.absent else 2):
         parser.error("cas takes KEY EXPECT VALUE, or KEY --absent VALUE")
     try:
-        return trio.run(_ask, args)
+        return _run(args)
     except NotServed as error:
         return _no(str(error), EXIT_BAD_ARGUMENTS if error.code == "bad-request" else EXIT_NO)
     except BadRequest as error:
         return _no(str(error), EXIT_BAD_ARGUMENTS)
     except StoreError as error:
         return _no(str(error))
-    except KeyboardInterrupt:
-        return _no("interrupted")
+
+
+def _run(args: argparse.Namespace) -> int:
+    status = EXIT_NO
+    try:
+        status = trio.run(_ask, args)
+    except* KeyboardInterrupt:  # in a group, or by itself
+        _no("interrupted")
+    return status
 
 
 async def _ask(args: argparse.Namespace) -> int:
@@ -108,6 +116,21 @@ def _node(args: argparse.Namespace) -> int:
     except ConfigError as error:
         return _no(str(error), EXIT_BAD_ARGUMENTS)
     return serve(config, args.die_with_parent)
+
+
+def _answer(data: bytes) -> int:
+    """Print what was asked for, as it is but for a line's end on a terminal; the exit status."""
+    if sys.stdout is None:
+        return _no("the answer cannot be written: stdout is closed")
+    if sys.stdout.isatty() and not data.endswith(b"\n"):
+        data += b"\n"
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter tries again
+        return _no(f"the answer cannot be written: {plain_reason(error)}")
+    return 0
 
 
 def _no(sentence: str, code: int = EXIT_NO) -> int:
@@ -165,18 +188,20 @@ def _client_command(
         parser.add_argument(
             "--level",
             type=_level,
-            default="linearizable",
-            help=f"{levels}; or r=R,w=W (default linearizable)",
+            default=LEVEL,
+            help=f"{levels}; or r=R,w=W (default {LEVEL})",
         )
     parser.add_argument(
         "--node",
         metavar="HOST:PORT",
-        type=_address,
+        type=_parsed(parse_address),
         default=os.environ.get("KV_NODE", "127.0.0.1:7000"),
         help="which node to ask (default: $KV_NODE, or 127.0.0.1:7000)",
     )
     parser.add_argument(
         "--cluster",
+        metavar="NAME",
+        type=_parsed(parse_name),
         default=os.environ.get("KV_CLUSTER", "demo"),
         help="the name of the node's cluster (default: $KV_CLUSTER, or demo)",
     )
@@ -194,11 +219,14 @@ def _level(text: str) -> str:
     return text
 
 
-def _address(text: str) -> Address:
-    try:
-        return parse_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _parsed(parse: Callable[[str], T]) -> Callable[[str], T]:
+    def parse_or_refuse(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return parse_or_refuse
 
 
 def _seconds(text: str) -> float:

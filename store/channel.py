@@ -10,20 +10,23 @@ import os
 import socket
 import sys
 from collections import deque
+from contextlib import suppress
 from typing import Final
 
 import trio
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
 RECEIVE_BYTES: Final = 256 << 10
+KEEPALIVE: Final = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Where the system can: so many seconds of silence, and then probes, until a connection is given up whose
+other side is cut off. With the usual two hours, every partition would leave dead connections behind."""
 
 
 class Outbox:
-    """Frames waiting to be sent. Beyond either bound the oldest are dropped, and counted."""
+    """Frames waiting to be sent. Beyond `bytes_max` the oldest are dropped, and counted."""
 
-    def __init__(self, frames_max: int = sys.maxsize, bytes_max: int = sys.maxsize) -> None:
+    def __init__(self, bytes_max: int = sys.maxsize) -> None:
         self._frames: deque[bytes] = deque()
-        self._frames_max = frames_max
         self._bytes_max = bytes_max
         self.bytes = 0
         self.dropped = 0
@@ -34,7 +37,7 @@ class Outbox:
     def push(self, frame: bytes) -> None:
         self._frames.append(frame)
         self.bytes += len(frame)
-        while len(self._frames) > self._frames_max or self.bytes > self._bytes_max:
+        while self.bytes > self._bytes_max:
             self.bytes -= len(self._frames.popleft())
             self.dropped += 1
 
@@ -60,8 +63,12 @@ class Channel:
 
     def __init__(self, sock: socket.socket, outbox: Outbox, first: bytes = b"") -> None:
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with suppress(OSError):  # macOS refuses if the other side has gone already; reading shows that too
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in KEEPALIVE.items():
+                if hasattr(socket, option):
+                    sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
         self._sock = sock
         self._sending = memoryview(first)
         self._draining = trio.Lock()
@@ -156,4 +163,4 @@ def plain_reason(error: OSError) -> str:
     """The system's own words, without what the libraries between add to them."""
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
-    return error.strerror or str(error)
+    return (error.strerror or str(error)).partition(" (while attempting ")[0]

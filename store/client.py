@@ -20,6 +20,7 @@ from typing import Final, Self, TypeVar
 import trio
 
 from store.channel import Channel, Outbox, dial
+from store.config import Address
 from store.core.messages import (
     DEFINITE,
     Body,
@@ -99,7 +100,11 @@ class Client:
     @classmethod
     async def open(cls, host: str, port: int, cluster: str, timeout_s: float = TIMEOUT_S) -> Self:
         """Raises `NotSent` if there is no connection within `timeout_s`."""
-        where = f"node at {host}:{port}"
+        where = f"node at {Address(host, port)}"
+        try:
+            hello = frame(HelloClient(cluster))
+        except WireError as error:
+            raise BadRequest(str(error)) from None
         try:
             with trio.fail_after(timeout_s):
                 sock = await dial(host, port)
@@ -107,7 +112,7 @@ class Client:
             raise NotSent(f"{where} cannot be reached within {timeout_s:g} s") from None
         except OSError as error:
             raise NotSent(f"{where} cannot be reached: {error}") from None
-        channel = Channel(sock, Outbox(), first=frame(HelloClient(cluster)))
+        channel = Channel(sock, Outbox(), first=hello)
         channel.flush()
         return cls(channel, where)
 
@@ -131,13 +136,22 @@ class Client:
         try:
             with trio.move_on_after(timeout_s):
                 self._channel.outbox.push(sent)
-                if self._channel.draining or not self._channel.flush():
-                    await self._channel.drain()
-                return await self._response(waiter)
+                if not self._channel.draining and self._channel.flush():
+                    await self._answered(waiter)
+                else:
+                    # Read while sending: the node may take no more before it is rid of its answers.
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._channel.drain)
+                        await self._answered(waiter)
+                        nursery.cancel_scope.cancel()
         finally:
             del self._waiting[number]
             if not self._reading:
                 self._appoint_reader()
+        if waiter.response is not None:
+            return waiter.response
+        if self._over is not None:
+            raise type(self._over)(str(self._over))
         raise Lost(f"{self._where} did not answer within {timeout_s:g} s")
 
     async def get(self, key: str, level: str = LEVEL, timeout_s: float = TIMEOUT_S) -> bytes | None:
@@ -168,19 +182,17 @@ class Client:
             raise kind(response.code, response.text)
         raise self._end(Lost(f"{self._where} answered a {type(body).__name__} by {type(response).__name__}"))
 
-    async def _response(self, waiter: _Waiter) -> Response:
-        while waiter.response is None:
-            if self._over is not None:
-                raise type(self._over)(str(self._over))
+    async def _answered(self, waiter: _Waiter) -> None:
+        """Wait until `waiter` has its response or the connection is over."""
+        while waiter.response is None and self._over is None:
             if self._reading:
                 await waiter.wake.wait()
                 waiter.wake = trio.Event()
             else:
                 await self._read_until(waiter)
-        return waiter.response
 
     async def _read_until(self, waiter: _Waiter) -> None:
-        """Be the one that reads, for all, until `waiter` has its response or the connection is over."""
+        """The same, as the one that reads for all."""
         self._reading = True
         try:
             while waiter.response is None and self._over is None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -47,6 +47,8 @@ _KEYS: Final[dict[str, type]] = {
 }
 _REQUIRED: Final = ("name", "cluster", "listen", "data")
 _TYPE_NAMES: Final = {str: "a string", int: "a whole number", bool: "true or false", dict: "a table"}
+T = TypeVar("T")
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -81,7 +83,7 @@ def load(path: Path) -> NodeConfig:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not TOML: {error}") from None
     try:
         return _checked(table, path.parent)
@@ -96,23 +98,44 @@ def parse_address(text: str) -> Address:
         host = host[1:-1]
     elif ":" in host:
         host = ""
-    if not (colon and host and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535):
+    if not (colon and _is_host(host) and re.fullmatch(r"[0-9]{1,5}", port) and int(port) <= 65535):
         raise ValueError(f"{text!r} is no address; write HOST:PORT, or [IPV6]:PORT, with a port up to 65535")
     return Address(host, int(port))
 
 
+def parse_name(text: str) -> str:
+    """`text` if it can name a node or a cluster; raises `ValueError`."""
+    if len(text) > NAME_CHARS_MAX or not _NAME.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no name; allowed are 1 to {NAME_CHARS_MAX} letters, digits, "
+            "'.', '_' and '-', a letter or digit first"
+        )
+    return text
+
+
+def _is_host(text: str) -> bool:
+    """Whether the system's resolver would take `text` at all, not whether it knows it."""
+    try:
+        return text.isprintable() and " " not in text and bool(text.encode("idna"))
+    except UnicodeError:
+        return False
+
+
 def _checked(table: dict[str, Any], base: Path) -> NodeConfig:
     _check_shape(table)
-    name = _name("name", table["name"])
-    cluster = _name("cluster", table["cluster"])
-    peers = {_name("peers", peer): _peer(peer, at) for peer, at in table.get("peers", {}).items()}
+    name = _parsed(parse_name, "name", table["name"])
+    cluster = _parsed(parse_name, "cluster", table["cluster"])
+    listen = _listen(table["listen"], table.get("allow_remote", False))
+    peers = {
+        _parsed(parse_name, "peers", peer): _peer(peer, at) for peer, at in table.get("peers", {}).items()
+    }
     peers.pop(name, None)
-    _check_distinct(peers)
+    _check_distinct({f"{name} (that is 'listen')": listen, **peers})
     nodes = tuple(sorted((name, *peers)))
     return NodeConfig(
         name=name,
         cluster=cluster,
-        listen=_listen(table["listen"], table.get("allow_remote", False)),
+        listen=listen,
         data=base / _filled("data", table["data"]),
         nodes=nodes,
         peers=peers,
@@ -133,24 +156,15 @@ def _check_shape(table: dict[str, Any]) -> None:
             raise ValueError(f"key {key!r} is missing; required are {', '.join(_REQUIRED)}")
 
 
-def _name(key: str, text: str) -> str:
-    if len(text) > NAME_CHARS_MAX or not _NAME.fullmatch(text):
-        raise ValueError(
-            f"key {key!r}: {text!r} is no name; allowed are 1 to {NAME_CHARS_MAX} letters, digits, "
-            "'.', '_' and '-', a letter or digit first"
-        )
-    return text
-
-
 def _filled(key: str, text: str) -> str:
     if not text or "\0" in text:
         raise ValueError(f"key {key!r} must be a path, not {text!r}")
     return text
 
 
-def _address(key: str, text: str) -> Address:
+def _parsed(parse: Callable[[str], T], key: str, text: str) -> T:
     try:
-        return parse_address(text)
+        return parse(text)
     except ValueError as error:
         raise ValueError(f"key {key!r}: {error}") from None
 
@@ -159,14 +173,14 @@ def _peer(name: str, text: Any) -> Address:
     key = f"peers.{name}"
     if type(text) is not str:
         raise ValueError(f"key {key!r} must be a string HOST:PORT, not {text!r}")
-    address = _address(key, text)
+    address = _parsed(parse_address, key, text)
     if address.port == 0:
         raise ValueError(f"key {key!r}: {text!r} has no port that can be reached; allowed are 1 to 65535")
     return address
 
 
 def _listen(text: str, allow_remote: bool) -> Address:
-    address = _address("listen", text)
+    address = _parsed(parse_address, "listen", text)
     if not allow_remote and not _is_loopback(address.host):
         raise ValueError(
             f"key 'listen': {text!r} can be reached from other machines; "
@@ -182,9 +196,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _check_distinct(peers: Mapping[str, Address]) -> None:
+def _check_distinct(addresses: Mapping[str, Address]) -> None:
     owners: dict[Address, str] = {}
-    for name, address in peers.items():
+    for name, address in addresses.items():
         other = owners.setdefault(address, name)
         if other != name:
             raise ValueError(f"key 'peers': {other} and {name} have the same address {address}")

@@ -35,7 +35,7 @@ class Disk:
         self.records = 0
 
     def submit(self, token: int, batch: Batch) -> None:
-        """Commit `batch`; `token` is the last of its own."""
+        """Commit `batch`, which is the disk's from now on; `token` is the last of its own."""
         self._queue.put((token, batch))
 
     def close(self) -> None:
@@ -75,4 +75,4 @@ class Disk:
             if waiting is None:
                 return token, batch, False
             token = waiting[0]
-            batch = batch + waiting[1]
+            batch += waiting[1]

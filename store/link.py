@@ -1,7 +1,8 @@
 """An outgoing link to one peer. Links are directed: a node speaks to a peer only on its own link, questions
 and answers alike, and only listens on the peer's; so each direction can fail, and be cut, by itself.
 
-Messages may be lost, as the protocols allow: a link keeps few, and none over a failed attempt to connect.
+Messages may be lost, as the protocols allow: a link keeps no more than `BYTES_MAX`, and none over a failed
+attempt to connect.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import trio
 from store.channel import Channel, Outbox, dial
 from store.config import Address
 
-FRAMES_MAX: Final = 1024
-BYTES_MAX: Final = 8 << 20
+BYTES_MAX: Final = 64 << 20
+"""Enough for 64 of the largest values at once: what is dropped is not sent again, and its request waits in
+vain. A peer that takes nothing costs this much for as long as TCP does not give it up."""
 BACKOFF_MIN_S: Final = 0.05
 BACKOFF_MAX_S: Final = 1.0
 CONNECT_TIMEOUT_S: Final = 1.0
@@ -38,7 +40,7 @@ class Link:
 
     def __init__(self, peer: str, address: Address, hello: bytes, rng: random.Random) -> None:
         self.peer = peer
-        self.outbox = Outbox(FRAMES_MAX, BYTES_MAX)
+        self.outbox = Outbox(BYTES_MAX)
         self._address = address
         self._hello = hello
         self._rng = rng

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -19,12 +20,19 @@ from store.channel import plain_reason
 from store.config import Address, NodeConfig
 from store.orphan import die_with_parent
 from store.runtime import Runtime
-from store.storage import RocksStorage, StorageError
+from store.server import CONNECTIONS_MAX, REFUSALS_MAX
+from store.storage import FILES_MAX, NotOurs, RocksStorage, StorageError
+
+if sys.platform != "win32":
+    import resource
 
 EXIT_NOT_STARTED: Final = 1
 EXIT_DISK: Final = 74
 """sysexits.h: EX_IOERR."""
 BACKLOG: Final = 1024
+FILES_NEEDED: Final = CONNECTIONS_MAX + REFUSALS_MAX + FILES_MAX + 200
+"""With fewer, a flood of connections would take from the disk the files that it must open, and so end the
+node. The rest is for links, logs and the interpreter."""
 SWITCH_INTERVAL_S: Final = 0.0005
 """How long the disk's thread may have to wait for Python's lock: with the usual 5 ms, latencies showed it."""
 
@@ -37,6 +45,9 @@ def serve(config: NodeConfig, orphans_end: bool) -> int:
         die_with_parent()
     _log_to_stderr(config.name)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    if not _may_open(FILES_NEEDED):
+        _log.error("a node needs %d open files, and the limit (ulimit -Hn) is lower", FILES_NEEDED)
+        return EXIT_NOT_STARTED
     try:
         listener = _listen(config.listen)
     except OSError as error:
@@ -47,7 +58,7 @@ def serve(config: NodeConfig, orphans_end: bool) -> int:
             storage = RocksStorage(config.data, config.cluster, config.name)
         except StorageError as error:
             _log.error("%s", error)
-            return EXIT_NOT_STARTED
+            return EXIT_NOT_STARTED if isinstance(error, NotOurs) else EXIT_DISK
         try:
             return trio.run(_run, config, storage, listener)
         except KeyboardInterrupt:  # before the signals were ours
@@ -83,7 +94,24 @@ async def _run(config: NodeConfig, storage: RocksStorage, listener: socket.socke
 def _say_ready(name: str, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     _log.info("serves at %s", Address(host, port))
-    print(json.dumps({"event": "ready", "node": name, "host": host, "port": port}), flush=True)
+    line = json.dumps({"event": "ready", "node": name, "host": host, "port": port}) + "\n"
+    try:
+        if sys.stdout is not None:
+            os.write(sys.stdout.fileno(), line.encode())  # unbuffered: nothing is left to fail at the exit
+    except OSError as error:
+        _log.warning("cannot say on stdout that it is ready: %s", plain_reason(error))
+
+
+def _may_open(files: int) -> bool:
+    """Whether so many files may be open, after asking for it."""
+    if sys.platform != "win32":
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft != resource.RLIM_INFINITY and soft < files:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+            except ValueError:
+                return False
+    return True
 
 
 def _listen(address: Address) -> socket.socket:

@@ -14,12 +14,18 @@ import trio
 
 from store.channel import Channel, Outbox
 from store.core.machine import FromClient, FromPeer, Input
-from store.core.messages import Failed, HelloClient, HelloPeer, Response
+from store.core.messages import Failed, Found, HelloClient, HelloPeer, Response
 from store.wire import REFUSED, FrameDecoder, WireError, decode_hello, decode_message, decode_request, frame
 
 CONNECTIONS_MAX: Final = 1024
+REFUSALS_MAX: Final = 64
+"""Connections above the limit that are told so; any more are closed at once."""
 OUTSTANDING_MAX: Final = 256
 """Requests of one connection that may be in progress; any more are refused as overloaded."""
+UNTAKEN_BYTES_MAX: Final = 32 << 20
+"""What one connection may leave untaken of its answers; further values are withheld as overloaded."""
+TURN_FRAMES: Final = 16
+"""Requests of one connection that are taken before the other connections have their turn."""
 HELLO_TIMEOUT_S: Final = 5.0
 
 Feed = Callable[[Sequence[Input]], None]
@@ -64,7 +70,11 @@ class Server:
                     _log.error("cannot accept a connection: %s", error.strerror)
                     await trio.sleep(0.1)
                     continue
-                nursery.start_soon(self._serve, sock)
+                if self.connections >= CONNECTIONS_MAX + REFUSALS_MAX:
+                    sock.close()
+                else:
+                    self.connections += 1
+                    nursery.start_soon(self._serve, sock)
 
     def answer(self, number: int, response: Response) -> Channel | None:
         """Queue `response` for client `number`; the channel to be flushed, if it is still there."""
@@ -72,12 +82,14 @@ class Server:
         if client is None:
             return None
         client.outstanding -= 1
+        if isinstance(response, Found) and client.channel.unsent_bytes > UNTAKEN_BYTES_MAX:
+            text = f"{UNTAKEN_BYTES_MAX} bytes of answers wait to be taken on this connection"
+            response = Failed(response.id, "overloaded", text)
         client.channel.outbox.push(frame(response))
         return client.channel
 
     async def _serve(self, sock: socket.socket) -> None:
         channel = Channel(sock, Outbox())
-        self.connections += 1
         try:
             await self._converse(channel)
         except WireError as error:
@@ -135,13 +147,11 @@ class Server:
         self._last_client = number = self._last_client + 1
         client = self._clients[number] = Client(channel)
         try:
-            while True:
-                self._feed(self._admitted(number, client, frames))
-                if channel.unsent_bytes:
+            while frames := frames or await _next_frames(channel, decoder):
+                self._feed(self._admitted(number, client, frames[:TURN_FRAMES]))
+                del frames[:TURN_FRAMES]
+                if frames or channel.unsent_bytes:
                     await channel.drain()  # who does not take answers is not read from
-                frames = await _next_frames(channel, decoder)
-                if not frames:
-                    return
         finally:
             del self._clients[number]
 

@@ -27,6 +27,9 @@ _OWNER: Final = b"m/owner"
 _BOOT: Final = b"m/boot"
 _FORMAT: Final = 1
 
+FILES_MAX: Final = 256
+"""Of its sorted tables, the engine keeps so many files open."""
+
 _IN_USE: Final = ("temporarily unavailable", "lock hold by current process", "used by another process")
 """How RocksDB says so on POSIX, in one process, and on Windows."""
 
@@ -36,6 +39,10 @@ _decode_record: Any = Decoder(Record).decode
 
 class StorageError(Exception):
     """The disk or what is on it is of no use: one sentence that names the directory and the reason."""
+
+
+class NotOurs(StorageError):
+    """Nothing is wrong with the directory, but another process uses it, or it is another node's."""
 
 
 class Storage(Protocol):
@@ -66,8 +73,8 @@ class Owner(Struct, frozen=True):
 
 
 class RocksStorage:
-    """A directory with a RocksDB in it, made if missing; raises `StorageError` if it is in use by another
-    process, damaged, or another node's."""
+    """A directory with a RocksDB in it, made if missing; raises `NotOurs`, or `StorageError` if it is damaged
+    or cannot be written."""
 
     def __init__(self, directory: Path, cluster: str, node: str) -> None:
         self._directory = directory
@@ -111,6 +118,8 @@ class RocksStorage:
             self._directory.mkdir(parents=True, exist_ok=True)
             return Rdict(str(self._directory), _options())
         except Exception as error:
+            if any(sign in str(error) for sign in _IN_USE):
+                raise self._failure("is in use by another process", NotOurs) from error
             raise self._failure(_reason(error)) from error
 
     def _claim(self, owner: Owner) -> None:
@@ -125,7 +134,8 @@ class RocksStorage:
         if was != owner:
             raise self._failure(
                 f"belongs to node {was.node!r} of cluster {was.cluster!r} (format {was.format}), "
-                f"not to node {owner.node!r} of cluster {owner.cluster!r} (format {owner.format})"
+                f"not to node {owner.node!r} of cluster {owner.cluster!r} (format {owner.format})",
+                NotOurs,
             )
 
     def _get(self, key: bytes) -> bytes | None:
@@ -147,14 +157,12 @@ class RocksStorage:
         except Exception as error:
             raise self._failure(f"cannot be written: {error}") from error
 
-    def _failure(self, reason: str) -> StorageError:
-        return StorageError(f"data directory {self._directory}: {reason}")
+    def _failure(self, reason: str, kind: type[StorageError] = StorageError) -> StorageError:
+        return kind(f"data directory {self._directory}: {reason}")
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
-    if any(sign in text for sign in _IN_USE):
-        return "is in use by another process"
     if "Corruption" in text:
         return f"is damaged: {text}"
     if isinstance(error, OSError) and error.strerror:
@@ -174,7 +182,7 @@ def _options() -> Options:
     options.set_paranoid_checks(True)
     options.set_write_buffer_size(8 << 20)
     options.set_max_write_buffer_number(4)
-    options.set_max_open_files(256)
+    options.set_max_open_files(FILES_MAX)
     options.set_max_log_file_size(1 << 20)
     options.set_keep_log_file_num(2)
     options.set_stats_dump_period_sec(0)

@@ -85,7 +85,8 @@ def frame(message: Hello | Request | Response | PeerMessage) -> bytes:
     try:
         payload = _encode(message)
     except UnicodeEncodeError as error:
-        raise WireError(f"a {type(message).__name__} with text that is not UTF-8: {error}") from None
+        text = error.object[error.start : error.end]
+        raise WireError(f"a {type(message).__name__} with {text!r}, which has no form in UTF-8") from None
     if len(payload) > FRAME_BYTES_MAX:
         raise WireError(
             f"a {type(message).__name__} of {len(payload)} bytes is above the limit of {FRAME_BYTES_MAX}"

@@ -9,8 +9,9 @@ from store.core.messages import Cell, Stamp
 
 
 class HybridClock:
-    """Gives stamps of `node`. Starts from nothing after a restart, so a stamp can then repeat if the wall
-    clock went back; `newer` orders such twins by their values."""
+    """Gives stamps of `node`. Starts from nothing after a restart: if the wall clock went back meanwhile,
+    its writes lose to older ones until the clock has caught up, and a stamp can even repeat (`newer` orders
+    such twins by their values)."""
 
     def __init__(self, node: str) -> None:
         self._node = node

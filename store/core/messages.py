@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 KEY_BYTES_MAX: Final = 1024
 VALUE_BYTES_MAX: Final = 1 << 20
 NAME_CHARS_MAX: Final = 64
+TIMEOUT_MS_MAX: Final = 3_600_000
 
 Key = Annotated[str, Meta(min_length=1, max_length=KEY_BYTES_MAX)]
 Value = Annotated[bytes, Meta(max_length=VALUE_BYTES_MAX)]
@@ -102,7 +103,7 @@ class Request(Struct, frozen=True, gc=False, array_like=True, tag=15):
     coordinator may try."""
 
     id: Natural
-    timeout_ms: Annotated[int, Meta(ge=1, le=3_600_000)]
+    timeout_ms: Annotated[int, Meta(ge=1, le=TIMEOUT_MS_MAX)]
     body: Body
 
 
@@ -110,9 +111,9 @@ RETURN_S: Final = 0.05
 
 
 def coordinators_ms(timeout_s: float) -> int:
-    """A request's `timeout_ms` for a client that waits `timeout_s`: a little less (half of a very short time),
-    so that the coordinator's answer still arrives."""
-    return max(1, int(1000 * (timeout_s - min(RETURN_S, timeout_s / 2))))
+    """A request's `timeout_ms` for a client that waits `timeout_s`: a little less (half of a very short
+    time), so that the coordinator's answer still arrives, and at most `TIMEOUT_MS_MAX`."""
+    return max(1, int(min(1000 * (timeout_s - min(RETURN_S, timeout_s / 2)), TIMEOUT_MS_MAX)))
 
 
 class Found(Struct, frozen=True, gc=False, array_like=True, tag=20):

@@ -54,6 +54,9 @@ OPEN_REQUESTS_MAX = 10_000
 PATIENCE_NANOS = 20_000_000
 """How long a procedure waits for the other answers once a replica has refused."""
 
+AT_ANY_WAIT = -1
+"""Of a timer: it is for whatever the task waits for by then."""
+
 BOOT_SHIFT = 40
 """Request numbers are boot number * 2**40 + counter, so they are never used twice."""
 
@@ -64,6 +67,7 @@ class _Task(Struct):
     client: int
     procedure: Procedure
     deadline: int
+    deadline_timer: int = 0
     rid: int = 0
     expects: type[Answer] = Refused
     silent: list[str] = []
@@ -152,7 +156,7 @@ class Node:
             deadline = self._now + request.timeout_ms * 1_000_000
             task = _Task(event.client, self._procedure(request, request.body, deadline), deadline)
             self._open += 1
-            self._set_timer(task, deadline, waiting=-1)
+            task.deadline_timer = self._set_timer(task, deadline, AT_ANY_WAIT)
             self._advance(task, next, task.procedure)
 
     def _refusal(self, request: Request) -> Failed | None:
@@ -213,7 +217,8 @@ class Node:
                     wish = task.procedure.send([])
         except StopIteration as end:
             self._open -= 1
-            task.deadline = 0
+            task.waiting += 1
+            self._timers.pop(task.deadline_timer, None)
             self._reply(task.client, end.value)
 
     def _ask(self, task: _Task, wish: Ask) -> None:
@@ -254,14 +259,16 @@ class Node:
 
     # Timers, time and names --------------------------------------------------------------------------
 
-    def _set_timer(self, task: _Task, at: int, waiting: int) -> None:
+    def _set_timer(self, task: _Task, at: int, waiting: int) -> int:
+        """The timer's token; when it fires it resumes `task` if that still waits as it did at `waiting`."""
         self._last_timer += 1
         self._timers[self._last_timer] = (task, waiting)
         self._effects.append(SetTimer(self._last_timer, at))
+        return self._last_timer
 
     def _timer_fired(self, event: TimerFired) -> None:
-        task, waiting = self._timers.pop(event.token)
-        if task.deadline and waiting in (-1, task.waiting):
+        task, waiting = self._timers.pop(event.token, (None, 0))
+        if task is not None and waiting in (AT_ANY_WAIT, task.waiting):
             self._resume(task)
 
     def _next_rid(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,6 +11,7 @@ import trio.testing
 
 from store.client import BadRequest, Client, Lost, Mismatch, NotSent, NotServed, connect
 from store.core.messages import (
+    TIMEOUT_MS_MAX,
     Cas,
     Done,
     Failed,
@@ -239,6 +241,18 @@ def test_what_no_node_would_take_is_refused_here_and_harms_nothing() -> None:
     scripted(node, test)
 
 
+def test_a_caller_may_wait_for_longer_than_a_coordinator_may_try() -> None:
+    async def node(script: Script) -> None:
+        request = await script.request()
+        assert request.timeout_ms == TIMEOUT_MS_MAX
+        await script.answer(Done(request.id))
+
+    async def test(client: Client) -> None:
+        await client.put("k", b"v", timeout_s=math.inf)
+
+    scripted(node, test)
+
+
 def test_nobody_there_is_not_sent() -> None:
     async def main() -> None:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -261,6 +275,44 @@ def test_large_values_are_sent_while_others_wait() -> None:
     async def test(client: Client) -> None:
         async with trio.open_nursery() as nursery:
             for number in range(12):
+                nursery.start_soon(client.put, str(number), big)
+
+    scripted(node, test)
+
+
+def test_an_answer_is_taken_while_later_requests_cannot_be_sent() -> None:
+    async def node(script: Script) -> None:
+        await script.answer(Done((await script.request()).id))
+        await silence(script)
+
+    async def test(client: Client) -> None:
+        async def put(number: int) -> None:
+            await client.put(str(number), bytes(1 << 20))
+            nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(put, number)
+
+    scripted(node, test)
+
+
+def test_a_node_and_a_client_that_both_have_much_to_send_do_not_wait_for_each_other() -> None:
+    big = bytes(1 << 20)
+
+    async def node(script: Script) -> None:
+        late = await script.request()
+        await trio.testing.wait_all_tasks_blocked(0.02)
+        for _ in range(20):
+            await script.answer(Found(late.id, big))
+        for _ in range(20):
+            await script.answer(Done((await script.request()).id))
+
+    async def test(client: Client) -> None:
+        with pytest.raises(Lost):
+            await client.request(GET, 0.01)
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
                 nursery.start_soon(client.put, str(number), big)
 
     scripted(node, test)

@@ -74,11 +74,18 @@ def test_the_order_of_peers_and_naming_itself_make_no_difference(tmp_path: Path)
         ({"peers": "{n2 = 7000}"}, r"key 'peers.n2' must be a string HOST:PORT, not 7000"),
         ({"peers": '{"n 2" = "127.0.0.1:1"}'}, r"key 'peers': 'n 2' is no name"),
         ({"peers": '{n2 = "h:1", n3 = "h:1"}'}, r"key 'peers': n2 and n3 have the same address h:1"),
+        ({"peers": '{n2 = "a..b:1"}'}, r"key 'peers.n2': 'a..b:1' is no address"),
+        (
+            {"listen": '"127.0.0.1:7001"'},
+            r"key 'peers': n1 \(that is 'listen'\) and n2 have the same address 127.0.0.1:7001",
+        ),
         ({"replication": "4"}, r"key 'replication' must be 1 to 3, the number of nodes, not 4"),
         ({"replication": "0"}, r"must be 1 to 3"),
         ({"vnodes": "0"}, r"key 'vnodes' must be 1 to 4096, not 0"),
         ({"peers": '{n2 = "h:1", n2 = "h:2"}'}, r"is not TOML: "),
         ({"name": "="}, r"is not TOML: "),
+        ({"vnodes": "9" * 5000}, r"is not TOML: "),
+        ({"name": "[" * 5000}, r"is not TOML: "),
     ],
 )
 def test_what_is_wrong_is_named_with_its_file(tmp_path: Path, changes: dict[str, str], why: str) -> None:
@@ -110,7 +117,11 @@ def test_an_address_is_written_as_it_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ":", ":7000", "host", "host:", "host:x", "::1:7000", "host:-1", "host:1_0", "h:٣"]
+    "text",
+    [
+        *("", ":", ":7000", "host", "host:", "host:x", "::1:7000", "host:-1", "host:1_0", "h:٣"),
+        *("a..b:1", f"{'x' * 64}:1", "a\0b:1", "\udcff:1", "a b:1", "[]:1"),
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no address"):

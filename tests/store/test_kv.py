@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ import trio
 from store.__main__ import main
 from store.client import Client, StoreError, connect
 from store.core.messages import Done, Put
-from tests.support.nodes import ROOT, RealNode, free_ports, kv, real_nodes
+from store.process import FILES_NEEDED
+from tests.support.nodes import ROOT, RealNode, command, free_ports, kv, real_nodes
 
 SINGLE = 'name = "n1"\ncluster = "demo"\nlisten = "127.0.0.1:{port}"\ndata = "n1"\n'
 
@@ -50,9 +51,9 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
     return run
 
 
-def refused(config: Path) -> tuple[int, str]:
+def refused(config: Path, limits: Sequence[str] = ()) -> tuple[int, str]:
     """The exit status and what was said by a node that does not start."""
-    ended = kv("node", "--config", str(config))
+    ended = kv("node", "--config", str(config), limits=limits)
     assert ended.stdout == ""
     (sentence,) = ended.stderr.splitlines()
     return ended.returncode, sentence
@@ -163,6 +164,89 @@ def test_a_data_directory_in_use_or_of_another_node_is_one_sentence(tmp_path: Pa
 
 
 @pytest.mark.real
+def test_a_data_directory_that_cannot_be_made_is_the_disks_failure(tmp_path: Path) -> None:
+    config = single(tmp_path).config
+    config.write_text(config.read_text().replace('data = "n1"', 'data = "n1.toml/data"'))
+    status, sentence = refused(config)
+    assert status == 74
+    assert sentence.endswith(f"data directory {config}/data: cannot be opened: Not a directory")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
+def test_a_node_raises_its_limit_of_open_files_or_says_that_it_cannot(tmp_path: Path) -> None:
+    node = single(tmp_path)
+    node.start(limits=["--nofile=64:4096"])
+    assert node.process is not None
+    assert f"{FILES_NEEDED}" in Path(f"/proc/{node.process.pid}/limits").read_text()
+    assert node.end(signal.SIGTERM) == 0
+    status, sentence = refused(node.config, limits=["--nofile=64:64"])
+    assert status == 1
+    assert sentence.endswith(f"a node needs {FILES_NEEDED} open files, and the limit (ulimit -Hn) is lower")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+def test_a_closed_or_full_stdout_is_one_sentence(tmp_path: Path, ask: Ask) -> None:
+    node = single(tmp_path)
+    node.start()
+    assert ask("put", "k", "v", "--node", node.address).status == 0
+    with open("/dev/full", "w") as full:
+        for words, stdout, closed, why in (
+            (("get", "k"), full, False, "No space left on device"),
+            (("status",), None, True, "stdout is closed"),
+        ):
+            ended = subprocess.run(
+                command(*words, "--node", node.address),
+                cwd=ROOT,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=30,
+                preexec_fn=(lambda: os.close(1)) if closed else None,
+            )
+            assert ended.returncode == 1
+            assert ended.stderr == f"kv: the answer cannot be written: {why}\n"
+    assert node.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.real
+def test_a_node_that_cannot_say_that_it_is_ready_serves_nevertheless(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    words = command("node", "--config", str(single(tmp_path, port).config))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(words, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        assert process.stderr is not None
+        while "cannot say on stdout that it is ready: Broken pipe" not in process.stderr.readline():
+            assert process.poll() is None
+        assert main(["put", "k", "v", "--node", f"127.0.0.1:{port}"]) == 0
+        process.terminate()
+        assert "Traceback" not in process.stderr.read()
+    assert process.returncode == 0
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("value", ["small", "x" * 120_000])
+def test_ctrl_c_while_a_node_says_nothing_is_one_sentence(value: str) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        at = f"127.0.0.1:{listener.getsockname()[1]}"
+        words = command("put", "k", value, "--node", at, "--timeout", "30")
+        with subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1, socket.MSG_PEEK)  # now it waits, in trio
+                process.send_signal(signal.SIGINT)
+                assert process.stderr is not None
+                assert process.stderr.read() == "kv: interrupted\n"
+    assert process.returncode == 1
+
+
+@pytest.mark.real
 def test_a_broken_configuration_is_one_sentence(tmp_path: Path) -> None:
     config = single(tmp_path).config
     config.write_text(config.read_text() + "speed = 9\n")
@@ -177,7 +261,7 @@ def test_a_broken_configuration_is_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs prlimit")
 def test_a_disk_that_takes_no_more_ends_the_node_with_74(tmp_path: Path, ask: Ask) -> None:
     node = single(tmp_path)
-    node.start(file_bytes_max=200_000)
+    node.start(limits=["--fsize=200000"])
     big = "x" * 60_000
     statuses = [ask("put", str(number), big, "--node", node.address).status for number in range(5)]
     assert node.wait() == 74
@@ -247,6 +331,9 @@ def _runs(pid: int) -> bool:
         (["get", "k", "--level", "most"], "'most' is not one of: one, quorum, all, linearizable, or r=R,w=W"),
         (["get", "k", "--node", "here"], "'here' is no address; write HOST:PORT"),
         (["get", "k", "--timeout", "0"], "'0' is no time; allowed are 0.001 to 3600 seconds"),
+        (["get", "k", "--node", "a..b:1"], "'a..b:1' is no address; write HOST:PORT"),
+        (["get", "k", "--cluster", ""], "'' is no name; allowed are 1 to 64 letters, digits"),
+        (["get", "k", "--cluster", "\udcff"], "'\\udcff' is no name"),
         (["cas", "k", "only"], "cas takes KEY EXPECT VALUE, or KEY --absent VALUE"),
         (["cas", "k", "--absent", "a", "b"], "cas takes KEY EXPECT VALUE"),
         (["node"], "the following arguments are required: --config"),

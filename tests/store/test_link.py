@@ -45,6 +45,15 @@ def test_messages_for_a_peer_that_is_not_there_are_dropped_and_it_is_said_once(
     ]
 
 
+def test_a_burst_of_messages_is_kept() -> None:
+    outbox = link_to(1).outbox
+    for _ in range(10_000):
+        outbox.push(b"a short one")
+    for _ in range(60):
+        outbox.push(bytes(1 << 20))
+    assert outbox.dropped == 0
+
+
 def test_every_connection_begins_with_a_hello_and_a_broken_one_is_made_anew() -> None:
     async def main() -> None:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

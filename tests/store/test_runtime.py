@@ -344,12 +344,69 @@ def test_a_client_that_does_not_read_its_answers_holds_up_nobody_else() -> None:
     with_nodes(1, test)
 
 
+def test_values_are_withheld_from_a_client_that_leaves_too_much_untaken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("store.server.UNTAKEN_BYTES_MAX", 1 << 20)
+    count = 40
+
+    async def test(nodes: Nodes) -> None:
+        async with connect(*nodes.addresses["n1"], "demo") as client:
+            await client.put("big", bytes(1 << 19), "all")
+            deaf = await nodes.raw("n1")
+            asked = [frame(Request(number, 5000, Get("big", "quorum"))) for number in range(count)]
+            await deaf.send_all(frame(HelloClient("demo")) + b"".join(asked))
+            while (await client.status())["requests_served"] != count + 1:
+                pass
+        decoder, codes = FrameDecoder(), []
+        while len(codes) < count:
+            decoder.feed(bytes(await deaf.receive_some()))
+            codes += [getattr(decode_response(payload), "code", "found") for payload in decoder]
+        assert set(codes) == {"found", "overloaded"}
+        await deaf.aclose()
+
+    with_nodes(3, test)
+
+
+def test_many_of_the_largest_values_at_once_are_all_served() -> None:
+    async def test(nodes: Nodes) -> None:
+        async with connect(*nodes.addresses["n1"], "demo") as client:
+
+            async def put_and_get(key: str) -> None:
+                await client.put(key, bytes(1 << 20), "quorum")
+                assert await client.get(key, "quorum") == bytes(1 << 20)
+
+            async with trio.open_nursery() as nursery:
+                for number in range(24):
+                    nursery.start_soon(put_and_get, str(number))
+            assert (await client.status())["messages_dropped"] == 0
+
+    with_nodes(3, test)
+
+
 def test_a_connection_that_says_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("store.server.HELLO_TIMEOUT_S", 0.05)
 
     async def test(nodes: Nodes) -> None:
         silent = await nodes.raw("n1")
         assert await ended(silent)
+
+    with_nodes(1, test)
+
+
+def test_far_more_connections_than_allowed_are_closed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("store.server.CONNECTIONS_MAX", 2)
+    monkeypatch.setattr("store.server.REFUSALS_MAX", 1)
+
+    async def test(nodes: Nodes) -> None:
+        client = await nodes.open("n1")
+        await client.put("k", b"v", "one")
+        silent = [await nodes.raw("n1") for _ in range(3)]
+        assert await ended(silent.pop())
+        await client.put("k", b"w", "one")
+        for stream in silent:
+            await stream.aclose()
+        await client.close()
 
     with_nodes(1, test)
 

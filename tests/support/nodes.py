@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,15 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def kv(*arguments: str) -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, limits: Sequence[str] = ()) -> list[str]:
+    """How to run `kv`, with `limits` as prlimit's flags."""
+    return [*(("prlimit", *limits) if limits else ()), sys.executable, "-m", "store", *arguments]
+
+
+def kv(*arguments: str, limits: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run the command `kv` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "store", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30
+        command(*arguments, limits=limits), cwd=ROOT, capture_output=True, text=True, timeout=30
     )
 
 
@@ -43,14 +48,12 @@ class RealNode:
     def address(self) -> str:
         return f"{self.ready['host']}:{self.ready['port']}"
 
-    def start(self, *flags: str, file_bytes_max: int | None = None) -> None:
+    def start(self, *flags: str, limits: Sequence[str] = ()) -> None:
         """Start it and wait until it serves."""
-        command = [sys.executable, "-m", "store", "node", "--config", str(self.config), *flags]
-        if file_bytes_max is not None:
-            command = ["prlimit", f"--fsize={file_bytes_max}", *command]
+        words = command("node", "--config", str(self.config), *flags, limits=limits)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+                words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

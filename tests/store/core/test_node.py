@@ -176,6 +176,14 @@ def test_a_timer_set_for_an_earlier_wait_does_nothing() -> None:
     assert node.step(TimerFired(timer.token), timer.at, 0) == []
 
 
+def test_a_finished_request_leaves_nothing_to_remember() -> None:
+    node = alone()
+    for request in range(1000):
+        node.step(FromClient(1, Request(request, 3_600_000, Get("k", "one"))), 0, 0)
+    assert not node._timers
+    assert not node._asking
+
+
 def test_too_many_requests_at_once_are_refused_at_the_door() -> None:
     node = alone()
     for client in range(OPEN_REQUESTS_MAX):
