@@ -348,13 +348,13 @@ def test_values_are_withheld_from_a_client_that_leaves_too_much_untaken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("store.server.UNTAKEN_BYTES_MAX", 1 << 20)
-    count = 40
+    count = 12
 
     async def test(nodes: Nodes) -> None:
         async with connect(*nodes.addresses["n1"], "demo") as client:
             await client.put("big", bytes(1 << 19), "all")
             deaf = await nodes.raw("n1")
-            asked = [frame(Request(number, 5000, Get("big", "quorum"))) for number in range(count)]
+            asked = [frame(Request(number, 60_000, Get("big", "quorum"))) for number in range(count)]
             await deaf.send_all(frame(HelloClient("demo")) + b"".join(asked))
             while (await client.status())["requests_served"] != count + 1:
                 pass
