@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
@@ -15,8 +16,6 @@ from harness.plan import Plan, PlanError
 from harness.recorder import RecorderError
 from harness.report.artifacts import ArtifactsError, NoSuchRun
 from store.core import levels
-
-EXIT_REFUSED: Final = 254
 
 CODES: Final = """exit codes:
   0    valid: the whole history was judged, and nothing is wrong with it
@@ -45,7 +44,7 @@ injected, not how the nodes interleave.
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message} (see {self.prog} --help)", file=sys.stderr)
-        raise SystemExit(EXIT_REFUSED)
+        raise SystemExit(commands.EXIT_REFUSED)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,15 +52,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets a question mark
-    args = _parser().parse_args(words)
     try:
+        args = _parser().parse_args(words)
         return int(args.command(args, words))
     except (PlanError, HistoryError, NoSuchRun) as error:
-        return _fail(str(error), EXIT_REFUSED)
+        return _fail(str(error), commands.EXIT_REFUSED)
     except (ArtifactsError, RecorderError) as error:
         return _fail(str(error), commands.EXIT_FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", commands.EXIT_FAILED)
+    except OSError as error:
+        commands.silence_stdout()  # most likely it is what cannot be written, and Python would try again
+        return _fail(f"{error.filename or 'the output'}: {error.strerror or error}", commands.EXIT_FAILED)
+    except Exception:  # with the exit code that Python gives it, it would pass for a violation that was found
+        traceback.print_exc()
+        return _fail("this is a bug of the harness; what was recorded is kept", commands.EXIT_FAILED)
 
 
 def _fail(sentence: str, code: int) -> int:
@@ -107,9 +112,8 @@ def _add_run(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     add(
         "--replication",
         type=int,
-        default=default.replication,
         metavar="N",
-        help="copies of a key (%(default)s)",
+        help=f"copies of a key ({default.replication}, or one on each node if they are fewer)",
     )
     add(
         "--faults",
@@ -157,7 +161,7 @@ def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
         "check",
         help="judge recorded histories",
         description="Judge recorded histories: our JSON lines, Jepsen's EDN, or Jepsen's text log. See "
-        "docs/HISTORY_FORMAT.md. The exit code is that of the worst verdict.",
+        "docs/HISTORY_FORMAT.md. The exit code is that of the worst verdict, or 254 if a file was refused.",
         epilog=CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -7,27 +7,26 @@ import os
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from checkers.formats import detect_format, read_history
+from checkers.formats import read_history
 from checkers.history import HistoryError
-from checkers.linear import Linearizable
-from checkers.models import MODELS, guess_model
+from checkers.models import MODELS
 from checkers.verdict import Status, worst
 from harness import catalog
 from harness import plan as plans
 from harness.catalog import Pieces
-from harness.judge import judge
+from harness.judge import judge, judge_file
 from harness.plan import Plan
-from harness.report import artifacts
-from harness.report.artifacts import RunDir
+from harness.report import artifacts, perf
+from harness.report.artifacts import ArtifactsError, Ending, RunDir
 from harness.report.console import render, render_check
 from harness.report.live import Live
 from harness.report.summary import RunSummary, as_json, check_as_json
@@ -50,6 +49,7 @@ def silence_stdout() -> None:
 
 
 EXIT: Final = {Status.VALID: 0, Status.INVALID: 1, Status.UNKNOWN: 2, Status.VACUOUS: 3}
+EXIT_REFUSED: Final = 254
 EXIT_FAILED: Final = 255
 
 
@@ -61,16 +61,18 @@ def run(args: argparse.Namespace, words: Sequence[str]) -> int:
     run_dir.write_plan(plan)
     note = artifacts.point_latest(artifacts.ROOT, run_dir)
     console = Terminal(stderr=args.json)
-    with StopWish() as stop, Live(console, plan, pieces.requested, quiet=args.quiet or args.json) as live:
+    live = Live(console, plan, pieces.requested, quiet=args.quiet or args.json)
+    with StopWish(console.show_cursor) as stop, live:
         recorded = execute(plan, pieces.workload, pieces.nemesis, pieces.cluster, run_dir, live, stop)
         live.phase("checking")
         summary = _judged(plan, pieces, recorded, run_dir, [note] if note else [])
+    unwritten = _write(summary, run_dir)
+    if unwritten:
+        summary = replace(summary, failures=[*summary.failures, unwritten])
     _report(summary, as_words=not args.json)
-    if recorded.failure or recorded.unexpected_deaths:
-        befell = [*recorded.unexpected_deaths, *([recorded.failure] if recorded.failure else [])]
-        print(f"harness: {'; '.join(befell)}", file=sys.stderr)
-        return EXIT_FAILED
-    return EXIT[summary.verdict.status]
+    if summary.failures:
+        print(f"harness: {'; '.join(summary.failures)}", file=sys.stderr)
+    return _exit_code(summary)
 
 
 def analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -80,29 +82,35 @@ def analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
     pieces = catalog.assemble(plan)
     notes: list[str] = []
     history = read_history(run_dir.history, allow_torn_tail=True, notice=notes.append)
-    recorded = Recorded(history, sha256(run_dir.history.read_bytes()).hexdigest())
+    span_s = perf.duration_s(history)
+    ending = run_dir.read_ending() or Ending(span_s if span_s < plan.time_limit_s else None)
+    digest = sha256(run_dir.history.read_bytes()).hexdigest()
+    recorded = Recorded(history, digest, ending.interrupted_s, list(ending.failures))
     summary = _judged(plan, pieces, recorded, run_dir, notes)
+    unwritten = _write(summary, run_dir)
+    if unwritten:
+        summary = replace(summary, notes=[*summary.notes, unwritten])
     _report(summary, as_words=not args.json)
-    return EXIT[summary.verdict.status]
+    return _exit_code(summary)
 
 
 def check(args: argparse.Namespace, words: Sequence[str]) -> int:
-    """Judge history files, each by itself."""
+    """Judge history files, each by itself; one that is refused does not keep the others from it."""
     console = Terminal()
     verdicts = []
     for file in args.files:
-        history = read_history(file, independent=args.independent)
         try:
-            name = args.model or guess_model(history)
-            failed_cas = detect_format(Path(file)).failed_cas
-            verdict = Linearizable(MODELS[name](), failed_cas=failed_cas).check(history)
+            verdict = judge_file(file, args.model, args.independent)
         except HistoryError as error:
-            raise HistoryError(f"{file}: {error}") from None
+            print(f"harness: {error}", file=sys.stderr)
+            continue
         verdicts.append(verdict)
         if args.json:
             _print_json(check_as_json(file, verdict))
         else:
             render_check(console, file, verdict)
+    if len(verdicts) < len(args.files):
+        return EXIT_REFUSED
     return EXIT[worst(verdict.status for verdict in verdicts)]
 
 
@@ -124,13 +132,19 @@ def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _plan(args: argparse.Namespace, words: Sequence[str]) -> Plan:
-    faults = plans.default_faults(args.cluster) if args.faults is None else plans.parse_faults(args.faults)
+    nodes = plans.parse_nodes(args.nodes)
+    count = len(nodes)
+    faults = (
+        plans.parse_faults(args.faults)
+        if args.faults is not None
+        else plans.default_faults(args.cluster, count)
+    )
     return Plan(
         workload=args.workload,
         level=args.level,
         cluster=args.cluster,
-        nodes=plans.parse_nodes(args.nodes),
-        replication=args.replication,
+        nodes=nodes,
+        replication=plans.default_replication(count) if args.replication is None else args.replication,
         faults=faults,
         time_limit_s=args.time_limit,
         concurrency=args.concurrency,
@@ -149,7 +163,7 @@ def _judged(
 ) -> RunSummary:
     workload = pieces.workload
     judgement = judge(plan, workload.checkers(), workload, pieces.requested, recorded.history)
-    summary = RunSummary(
+    return RunSummary(
         plan=plan,
         history=recorded.history,
         verdict=judgement.verdict,
@@ -157,12 +171,23 @@ def _judged(
         digest=recorded.digest,
         run_dir=run_dir.path,
         interrupted_s=recorded.interrupted_s,
-        unexpected_deaths=recorded.unexpected_deaths,
+        failures=recorded.failures,
         notes=notes,
     )
-    run_dir.write_faults(judgement.entries)
-    run_dir.write_results(as_json(summary))
-    return summary
+
+
+def _write(summary: RunSummary, run_dir: RunDir) -> str | None:
+    """Keep the ledger and the results; if that cannot be, a sentence that says why."""
+    try:
+        run_dir.write_faults(summary.entries)
+        run_dir.write_results(as_json(summary))
+    except ArtifactsError as error:
+        return str(error)
+    return None
+
+
+def _exit_code(summary: RunSummary) -> int:
+    return EXIT_FAILED if summary.failures else EXIT[summary.verdict.status]
 
 
 def _report(summary: RunSummary, as_words: bool) -> None:

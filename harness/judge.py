@@ -1,13 +1,19 @@
-"""From a plan and a history to a verdict; the same for a run that just ended and for one read back."""
+"""From a plan and a history to a verdict; the same for a run that just ended and for one read back. And from
+a file that others recorded to a verdict."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from checkers.availability import Availability
 from checkers.compose import check_all
-from checkers.history import Op
+from checkers.formats import detect_format, read_history
+from checkers.history import HistoryError, Op
+from checkers.linear import Linearizable
+from checkers.models import MODELS, guess_model
 from checkers.stats import Stats
 from checkers.verdict import Checker, Verdict
 from harness import ledger
@@ -27,11 +33,40 @@ def judge(
     plan: Plan, checkers: Sequence[Checker], codec: Codec, requested: Sequence[Requested], history: list[Op]
 ) -> Judgement:
     """The workload's own checkers first, then how much was served, what happened at all, and the faults."""
-    ring = Ring(plan.nodes, plan.replication)
-    expected = should_serve(history, plan.nodes, plan.concurrency, ring, codec)
     entries = ledger.ledger(history, requested)
     faults = _Ledger(ledger.judge(entries, requested))
-    return Judgement(check_all([*checkers, Availability(expected), Stats(), faults], history, "run"), entries)
+    return Judgement(
+        check_all([*checkers, _Availability(plan, codec), Stats(), faults], history, "run"), entries
+    )
+
+
+def judge_file(file: str, model: str | None, independent: bool) -> Verdict:
+    """A recorded history, as `model` (None: told from its operations). Raises `HistoryError`, one sentence
+    that names the file."""
+    if os.path.exists(file) and not os.path.isfile(file):
+        raise HistoryError(f"{file}: not a regular file")
+    history = read_history(file, independent=independent)
+    try:
+        name = model or guess_model(history)
+        return Linearizable(MODELS[name](), failed_cas=detect_format(Path(file)).failed_cas).check(history)
+    except HistoryError as error:
+        raise HistoryError(f"{file}: {error}") from None
+
+
+class _Availability:
+    """Reads the weather when it is asked to check: that of a history that makes no sense may fail, too."""
+
+    name = Availability.name
+
+    def __init__(self, plan: Plan, codec: Codec) -> None:
+        self._plan = plan
+        self._codec = codec
+
+    def check(self, history: list[Op]) -> Verdict:
+        plan = self._plan
+        ring = Ring(plan.nodes, plan.replication)
+        expected = should_serve(history, plan.nodes, plan.concurrency, ring, self._codec)
+        return Availability(expected).check(history)
 
 
 class _Ledger:

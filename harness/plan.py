@@ -90,9 +90,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _demand(0 <= self.seed <= SEED_MAX, "--seed", str(self.seed), "a whole number from 0 to 2^63-1")
 
 
-def default_faults(cluster: str) -> tuple[str, ...]:
-    """What a run on `cluster` injects if nobody says otherwise."""
-    return DEFAULT_FAULTS.get(cluster, OTHER_FAULTS)
+def default_faults(cluster: str, node_count: int) -> tuple[str, ...]:
+    """What a run on `cluster` injects if nobody says otherwise; a node alone cannot be cut off."""
+    faults = DEFAULT_FAULTS.get(cluster, OTHER_FAULTS)
+    return tuple([fault for fault in faults if fault != "partition" or node_count > 1])
+
+
+def default_replication(node_count: int) -> int:
+    """Three copies, or one on each node if they are fewer."""
+    return min(Plan().replication, node_count)
 
 
 def parse_nodes(text: str) -> tuple[str, ...]:
@@ -147,7 +153,8 @@ def load(path: Path) -> Plan:
 def replay_command(plan: Plan) -> str:
     """The shell command that runs this plan again: the options that are not the defaults, and the seed."""
     words = ["harness", "run"]
-    defaults = Plan(faults=default_faults(plan.cluster))
+    count = len(plan.nodes)
+    defaults = Plan(faults=default_faults(plan.cluster, count), replication=default_replication(count))
     for field, flag, write in _OPTIONS:
         value = getattr(plan, field)
         if value != getattr(defaults, field):

@@ -54,13 +54,12 @@ class Faults(Protocol):
 @dataclass(slots=True)
 class Recorded:
     """What a run left. `interrupted_s`: when it was told to stop early, in seconds since its start.
-    `failure`: a sentence, if it could not start or not go on."""
+    `failures`: why it could not start or not go on, a sentence each."""
 
     history: list[Op] = field(default_factory=list)
     digest: str = ""
     interrupted_s: float | None = None
-    unexpected_deaths: list[str] = field(default_factory=list)
-    failure: str | None = None
+    failures: list[str] = field(default_factory=list)
 
 
 def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
@@ -74,7 +73,8 @@ def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
 def execute(
     plan: Plan, work: Work, faults: Faults, cluster: Cluster, run_dir: RunDir, live: Live, stop: StopWish
 ) -> Recorded:
-    """Run `plan`. Raises `RecorderError` only if not even the history's file can be made."""
+    """Run `plan`. Raises `RecorderError` only if not even the history's file can be made, and what nobody has
+    foreseen; what was recorded until then is in the file."""
     recorder = Recorder(run_dir.history)
     recorded = Recorded(recorder.history)
 
@@ -90,11 +90,13 @@ def execute(
         else:
             trio.run(one.real)
     except* (ClusterError, RecorderError) as errors:
-        recorded.failure = str(_first(errors))
-    try:
-        recorder.close()
-    except RecorderError as error:
-        recorded.failure = recorded.failure or str(error)
+        recorded.failures.append(str(_first(errors)))
+    finally:
+        try:
+            recorder.close()
+        except RecorderError as error:
+            if str(error) not in recorded.failures:
+                recorded.failures.append(str(error))
     recorded.digest = recorder.digest
     return recorded
 
@@ -114,6 +116,11 @@ class _Run:
 
     def simulated(self, cluster: SimCluster) -> None:
         world = cluster.world
+
+        def on_progress(now: int) -> None:
+            self.recorder.tick()
+            self.live.tick(now / 1e9, cluster.states())
+
         world.complete(cluster.setup(self.run_dir.path))
         start = world.now
         self.live.phase("running")
@@ -126,7 +133,7 @@ class _Run:
                 op_timeout_s=self.plan.op_timeout_s,
                 should_stop=lambda: self._wished((world.now - start) / 1e9),
                 healing=self.faults.healing,
-                on_progress=lambda now: self.live.tick(now / 1e9, cluster.states()),
+                on_progress=on_progress,
             )
         finally:
             world.complete(cluster.teardown())
@@ -143,8 +150,8 @@ class _Run:
             await self.cluster.setup(self.run_dir.path)
             self.live.phase("running")
             await self._interpreted()
-        finally:
             self.live.phase("stopping nodes")
+        finally:
             with trio.CancelScope(shield=True):
                 await self.cluster.teardown()
 
@@ -159,21 +166,23 @@ class _Run:
             self.live.tick(elapsed_s(), self.cluster.states())
 
         def should_stop() -> bool:
-            self.recorded.unexpected_deaths = self.cluster.unexpected_deaths()
-            return bool(self.recorded.unexpected_deaths) or self._wished(elapsed_s())
+            return bool(self.cluster.unexpected_deaths()) or self._wished(elapsed_s())
 
-        await interpret(
-            self.scheduler,
-            self.cluster,
-            self.work,
-            partial(self.faults.invoke, cluster=self.cluster),
-            op_timeout_s=self.plan.op_timeout_s,
-            nemesis_timeout_s=FAULT_TIMEOUT_S,
-            hard_deadline_s=self.plan.time_limit_s + GRACE_S,
-            should_stop=should_stop,
-            healing=self.faults.healing,
-            tick=tick,
-        )
+        try:
+            await interpret(
+                self.scheduler,
+                self.cluster,
+                self.work,
+                partial(self.faults.invoke, cluster=self.cluster),
+                op_timeout_s=self.plan.op_timeout_s,
+                nemesis_timeout_s=FAULT_TIMEOUT_S,
+                hard_deadline_s=self.plan.time_limit_s + GRACE_S,
+                should_stop=should_stop,
+                healing=self.faults.healing,
+                tick=tick,
+            )
+        finally:
+            self.recorded.failures += self.cluster.unexpected_deaths()
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> BaseException:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Final
 
@@ -11,11 +12,12 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopWish:
-    """While entered, the first signal only sets `wished`; a second one ends the process at once (and with it
-    its nodes), as if this were not here."""
+    """While entered, the first signal only sets `wished`; a second one calls `at_once` and ends the process
+    (and with it its nodes), as if this were not here."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: Callable[[], object] = lambda: None) -> None:
         self.wished = False
+        self._at_once = at_once
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> StopWish:
@@ -31,6 +33,7 @@ class StopWish:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.wished:
+            self._at_once()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         self.wished = True

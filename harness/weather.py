@@ -21,6 +21,10 @@ from store.core.ring import Ring
 SETTLING_NS = 1_000_000_000
 """How long the cluster may take to find itself again after a fault began or ended."""
 
+STRETCH_NS = 10_000_000_000
+"""A calm is cut into stretches of this length, so that a node which falls silent in the midst of a long one
+is not excused by how well it served before."""
+
 HARMLESS = frozenset({"clock-bump", "clock-reset"})
 """They keep nobody from answering."""
 
@@ -45,7 +49,7 @@ class Sky(NamedTuple):
             case "start":
                 return self._replace(away=self.away - nodes, unknown=self.unknown - {"kill", "start"})
             case "pause":
-                return self._replace(paused=self.paused | nodes)
+                return self._replace(paused=self.paused | nodes - self.away)
             case "resume":
                 return self._replace(paused=self.paused - nodes, unknown=self.unknown - {"pause", "resume"})
             case "partition":
@@ -99,8 +103,8 @@ class Weather:
 def should_serve(
     history: Iterable[Op], nodes: Sequence[str], concurrency: int, ring: Ring, codec: Codec
 ) -> Callable[[Op, Op | None], str | None]:
-    """A judge of (invocation, completion): if the store should have served it, by which coordinator and under
-    which sky. `nodes` are in the order in which workers were dealt to them."""
+    """A judge of (invocation, completion): if the store should have served it, by which coordinator and in
+    which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
     weather = Weather(history)
 
     def judge(invoke: Op, completion: Op | None) -> str | None:
@@ -119,6 +123,7 @@ def should_serve(
             needed = level.reads if isinstance(body, Get) else level.writes
             if sky.reachable(node, ring.preference(body.key)) < needed:
                 return None
-        return f"{node} from {since / 1e9:.1f} s"
+        stretch = since + (invoke.time - since) // STRETCH_NS * STRETCH_NS
+        return f"{node} from {stretch / 1e9:.1f} s"
 
     return judge

@@ -73,8 +73,9 @@ def run(seed: int) -> Result:
     ).verdict
     wanted = (Status.INVALID,) if plan.level == "one" else (Status.VALID, Status.VACUOUS)
     surprise = None
-    if recorded.failure or verdict.status not in wanted:
-        surprise = f"{verdict.status.value}: {recorded.failure or verdict.summary}\n  {replay_command(plan)}"
+    if recorded.failures or verdict.status not in wanted:
+        why = "; ".join(recorded.failures) or verdict.summary
+        surprise = f"{verdict.status.value}: {why}\n  {replay_command(plan)}"
     return Result(plan.level, verdict.status, len(recorded.history) // 2, surprise)
 
 

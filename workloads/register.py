@@ -7,6 +7,9 @@ beyond what can be judged; after jepsen.tests.linearizable-register.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -21,6 +24,7 @@ from store.core.messages import Body, Cas, Found, Get, Put, Response
 
 KEYS_IN_USE = 5
 OPS_PER_KEY = 100
+_WRITTEN: Final = re.compile(rb"[1-9][0-9]{0,18}")
 
 
 class Register:
@@ -53,8 +57,7 @@ class Register:
 
     def decode(self, op: Op, response: Response) -> Op:
         if isinstance(response, Found):
-            value = None if response.value is None else int(response.value)
-            return replace(op, type="ok", value=value)
+            return replace(op, type="ok", value=_value(response.value))
         return replace(op, type="ok")
 
     def changes_nothing(self, op: Op) -> bool:
@@ -89,7 +92,7 @@ class RegisterOps(Struct, frozen=True):
         if event.type != "ok" or event.key is None:
             return self
         value = event.value[1] if event.f == "cas" else event.value
-        if value is None:
+        if not isinstance(value, int):
             return self
         others = [item for item in self.latest if item[0] != event.key]
         latest = (*others, (event.key, value))[-KEYS_IN_USE:]
@@ -98,3 +101,10 @@ class RegisterOps(Struct, frozen=True):
 
 def _bytes(value: int) -> bytes:
     return b"%d" % value
+
+
+def _value(data: bytes | None) -> int | str | None:
+    """What `_bytes` made, or, so that the checker convicts it, the text of what it certainly did not make."""
+    if data is None:
+        return None
+    return int(data) if _WRITTEN.fullmatch(data) else data.decode(errors="backslashreplace")

@@ -74,7 +74,8 @@ class Cluster(Protocol):
         ...
 
     def unexpected_deaths(self) -> list[str]:
-        """The nodes that ended although nobody ended them, a sentence each that says why."""
+        """The nodes that ended although nobody ended them, or that did not start again, a sentence each that
+        says why."""
         ...
 
     async def teardown(self) -> None:

@@ -3,7 +3,7 @@
 Nodes are killed and frozen by signals; partitions are made by the proxy (`harness/cluster/proxy.py`), so no
 root is needed. Left out: clock faults, since all processes share the machine's clock, which is not ours.
 
-Everything of a node lies below the run's directory: `nodes/NAME.toml`, `nodes/NAME.log`, `nodes/NAME/data`.
+Everything of a node lies below the run's directory: `nodes/NAME.toml`, `nodes/NAME.log`, `nodes/data/NAME`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class LocalCluster:
         self._replication = replication
         self._nodes = {name: _Node(name) for name in nodes}
         self._proxy = Proxy(nodes)
-        self._deaths: list[str] = []
+        self._deaths: dict[str, str] = {}
+        """By node, why it first ended by itself or did not start."""
         self._dir = Path()
 
     # Cluster ---------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ class LocalCluster:
             raise ClusterError(f"the cluster local cannot be prepared: {error}") from None
         await self.start(self.nodes)
         if self._deaths:
-            raise ClusterError(self._deaths[0])
+            raise ClusterError(next(iter(self._deaths.values())))
         if missing := self._proxy.unconnected(self.nodes):
             raise ClusterError(
                 f"nodes do not connect to each other within {MESH_LIMIT_S:g} s: {_list(missing)}"
@@ -89,9 +90,8 @@ class LocalCluster:
         return {node.name: node.state() for node in self._nodes.values()}
 
     def unexpected_deaths(self) -> list[str]:
-        """A sentence for each time that a node ended and it was not our doing."""
         self._notice_deaths()
-        return list(self._deaths)
+        return list(self._deaths.values())
 
     async def teardown(self) -> None:
         with trio.CancelScope(shield=True):
@@ -136,7 +136,7 @@ class LocalCluster:
             for node in down:
                 nursery.start_soon(self._bring_up, node, failures)
         if failures:
-            raise ClusterError("; ".join(failures))
+            raise ClusterError(failures[0] + _and_more(len(failures) - 1))
         took_s = trio.current_time() - began
         names = [node.name for node in down]
         detail = f"serve again after {took_s:.2f} s: {_list(names)}"
@@ -201,7 +201,7 @@ class LocalCluster:
             )
             node.address = await node.process.ready()
         except ClusterError as error:
-            failures.append(str(error))
+            failures.append(self._deaths.setdefault(node.name, str(error)))
         else:
             self._proxy.route(node.name, node.address)
         finally:
@@ -225,7 +225,7 @@ class LocalCluster:
             process = node.process
             if process is not None and node.address is not None and process.status() is not None:
                 if not process.condemned:
-                    self._deaths.append(process.obituary())
+                    self._deaths.setdefault(node.name, process.obituary())
                 self._retire(node)
 
     def _retire(self, node: _Node) -> None:
@@ -243,7 +243,7 @@ class LocalCluster:
             f"name = {json.dumps(name)}",
             f"cluster = {json.dumps(CLUSTER_NAME)}",
             'listen = "127.0.0.1:0"',
-            f"data = {json.dumps(f'{name}/data')}",
+            f"data = {json.dumps(f'data/{name}')}",
             f"replication = {self._replication}",
             "",
             "[peers]",
@@ -254,6 +254,10 @@ class LocalCluster:
 
 def _list(names: list[str]) -> str:
     return ", ".join(names) or "none"
+
+
+def _and_more(count: int) -> str:
+    return f"; {count} more did not start either" if count else ""
 
 
 def _absent(asked: Iterable[str], running: list[tuple[_Node, NodeProcess]]) -> str:

@@ -56,7 +56,7 @@ class Link:
         self.route: Address | None = None
         """Where the target listens now; None while it is down."""
         self.carried = 0
-        """Connections of the source that go through to the target now."""
+        """Connections of the source that go through to the target now, and over which something has come."""
         self.held_bytes = 0
         self.held_connections = 0
         self._healed = trio.Event()
@@ -92,13 +92,15 @@ class Link:
     async def _carry(self, incoming: trio.SocketStream, address: Address) -> None:
         async with await _dial(address) as outgoing, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, outgoing, nursery.cancel_scope)
-            self.carried += 1
+            counted = 0
             try:
                 while data := await incoming.receive_some(_CHUNK_BYTES):
                     await outgoing.send_all(await self._hold(incoming, data) if self.is_cut else data)
+                    self.carried += 1 - counted
+                    counted = 1
                 await self._passable()
             finally:
-                self.carried -= 1
+                self.carried -= counted
             nursery.cancel_scope.cancel()
 
     async def _hold(self, incoming: trio.SocketStream, first: bytes | bytearray) -> bytearray:

@@ -23,10 +23,20 @@ from typing import Any, Final
 import msgspec
 
 from harness import plan as plans
-from harness.plan import Plan, PlanError
+from harness.plan import Plan
 from harness.report.atomic import ArtifactsError, sync_directory, write_atomically
 
-__all__ = ["LATEST", "ROOT", "ArtifactsError", "NoSuchRun", "RunDir", "create", "find", "point_latest"]
+__all__ = [
+    "LATEST",
+    "ROOT",
+    "ArtifactsError",
+    "Ending",
+    "NoSuchRun",
+    "RunDir",
+    "create",
+    "find",
+    "point_latest",
+]
 
 ROOT: Final = Path("runs")
 LATEST: Final = "latest"
@@ -36,9 +46,16 @@ class NoSuchRun(ArtifactsError):
     """What was named is not the directory of a run."""
 
 
+class Ending(msgspec.Struct, frozen=True):
+    """What the results say of the run itself, which its history does not tell."""
+
+    interrupted_s: float | None = None
+    failures: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class RunDir:
-    """One run's directory. Writing and reading raise `ArtifactsError`, one sentence."""
+    """One run's directory. Writing raises `ArtifactsError`, one sentence."""
 
     path: Path
 
@@ -74,10 +91,15 @@ class RunDir:
         write_atomically(self.results, _pretty(results))
 
     def read_plan(self) -> Plan:
+        """Raises `PlanError`."""
+        return plans.load(self.plan)
+
+    def read_ending(self) -> Ending | None:
+        """None if there are no results that can be read: the run did not come to its end."""
         try:
-            return plans.load(self.plan)
-        except PlanError as error:
-            raise ArtifactsError(str(error)) from None
+            return msgspec.json.decode(self.results.read_bytes(), type=Ending)
+        except (OSError, msgspec.DecodeError):
+            return None
 
 
 def create(root: Path, workload: str, now: datetime) -> RunDir:
@@ -122,14 +144,14 @@ def find(root: Path, run: str) -> RunDir:
     """The run that `harness analyze RUN` means: its directory, a file in it, or `latest`. Raises
     `NoSuchRun` if there is no history there."""
     path = root / LATEST if run == LATEST else Path(run)
-    if run == LATEST and not path.exists():
+    if run == LATEST and not os.path.exists(path):
         reason = (
             "points to a run that is gone"
             if path.is_symlink()
             else "does not exist; no run was made here yet"
         )
         raise NoSuchRun(f"{path} {reason}")
-    if not path.exists():
+    if not os.path.exists(path):
         raise NoSuchRun(f"{run} does not exist; allowed: the directory of a run, or {LATEST}")
     found = RunDir(path.resolve() if path.is_symlink() else path)
     if not path.is_dir():

@@ -9,10 +9,12 @@ was recorded elsewhere looks the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.rule import Rule
@@ -23,7 +25,7 @@ from checkers.verdict import Status, Verdict
 from harness.plan import SIMULATED, replay_command
 from harness.report import counterexample, perf, timeline
 from harness.report.ledger_table import ledger_table
-from harness.report.summary import RunSummary
+from harness.report.summary import FAILED, RunSummary
 
 STYLES: Final = {
     Status.VALID: "green",
@@ -32,6 +34,14 @@ STYLES: Final = {
     Status.INVALID: "red",
 }
 
+QUANTILES: Final[tuple[dict[str, float], ...]] = (
+    {"p50 ms": 0.5, "p95 ms": 0.95, "p99 ms": 0.99, "max ms": 1.0},
+    {"p50 ms": 0.5, "p99 ms": 0.99},
+    {"p50 ms": 0.5},
+    {},
+)
+"""The columns of latency, for wide terminals and for ever narrower ones."""
+
 
 def render(console: Console, run: RunSummary) -> None:
     """Print the whole report of one run."""
@@ -39,8 +49,8 @@ def render(console: Console, run: RunSummary) -> None:
     span_s = perf.duration_s(run.history)
     _print(console, Rule("Stormcellar", style="dim"))
     _print(console, _header(run, span_s))
-    _print(console, banner(run.verdict))
-    _section(console, "Operations", _operations(run))
+    _print(console, banner(run))
+    _section(console, "Operations", _operations(run, console))
     _section(console, "Checkers", _checkers(run.verdict))
     if run.entries:
         _section(console, "Faults", ledger_table(run.entries, console.width - 2))
@@ -60,12 +70,14 @@ def render_check(console: Console, file: str, verdict: Verdict) -> None:
         _print(console, part)
 
 
-def banner(verdict: Verdict) -> RenderableType:
-    """The verdict, large, and one sentence why."""
-    style = STYLES[verdict.status]
-    word = " ".join(verdict.status.value.upper())
+def banner(run: RunSummary) -> RenderableType:
+    """The verdict, large, and one sentence why; of a run that failed, first of all that it did."""
+    word, style, sentence = run.verdict.status.value, STYLES[run.verdict.status], why(run.verdict)
+    if run.failures:
+        sentence = f"{'; '.join(run.failures)}. What was recorded until then is {word}: {sentence}"
+        word, style = FAILED, "red"
     return Panel(
-        Text.assemble((word, f"bold {style}"), "    ", why(verdict)),
+        Text.assemble((" ".join(word.upper()), f"bold {style}"), "    ", sentence),
         box=box.HEAVY,
         border_style=style,
         padding=(0, 2),
@@ -118,25 +130,35 @@ def _header(run: RunSummary, span_s: float) -> RenderableType:
     return Padding(facts, (0, 0, 0, 2))
 
 
-def _operations(run: RunSummary) -> RenderableType:
+def _operations(run: RunSummary, console: Console) -> RenderableType:
+    """With as many of the quantiles as there is room for."""
     kinds = perf.kinds(run.history)
     if not kinds:
         return Text("none were asked for", "yellow")
-    table = _table("operation", "total", "ok", "fail", "info", "p50 ms", "p95 ms", "p99 ms", "max ms")
+    tables = [_operations_table(kinds, quantiles) for quantiles in QUANTILES]
+    unlimited = console.options.update(max_width=1000)
+    widths = [Measurement.get(console, unlimited, table).maximum for table in tables]
+    return next(
+        (table for table, width in zip(tables, widths, strict=True) if width <= console.width - 2), tables[-1]
+    )
+
+
+def _operations_table(kinds: list[perf.Kind], quantiles: Mapping[str, float]) -> Table:
+    table = _table("operation", "total", *perf.OUTCOMES, *quantiles)
     for kind in kinds:
-        table.add_row(*_kind_cells(kind))
+        table.add_row(*_kind_cells(kind, quantiles.values()))
     if len(kinds) > 1:
         table.add_section()
-        table.add_row(*_kind_cells(perf.together(kinds, "all")), style="bold")
+        table.add_row(*_kind_cells(perf.together(kinds, "all"), quantiles.values()), style="bold")
     return table
 
 
-def _kind_cells(kind: perf.Kind) -> list[RenderableType]:
+def _kind_cells(kind: perf.Kind, quantiles: Iterable[float]) -> list[RenderableType]:
     counts = [
         Text(f"{getattr(kind, outcome):,}", timeline.STYLES[outcome] if getattr(kind, outcome) else "dim")
         for outcome in perf.OUTCOMES
     ]
-    latencies = [_ms(kind.latency_ms(fraction)) for fraction in (0.5, 0.95, 0.99, 1.0)]
+    latencies = [_ms(kind.latency_ms(fraction)) for fraction in quantiles]
     return [kind.f, f"{kind.total:,}", *counts, *latencies]
 
 
@@ -176,7 +198,7 @@ def _footer(run: RunSummary) -> RenderableType:
         facts.add_row(
             "", Text("(the seed repeats what is asked and which faults come, not the interleaving)", "dim")
         )
-    for sentence in [*run.unexpected_deaths, *run.notes]:
+    for sentence in run.notes:
         facts.add_row(Text("note", "yellow"), sentence)
     return Padding(facts, (0, 0, 0, 2))
 

@@ -55,11 +55,12 @@ def describe(value: Any) -> str:
         return "" if value is None else str(value)
     words = [chosen for chosen in value.values() if isinstance(chosen, str)]
     parts = [_part(name, chosen) for name, chosen in value.items() if not isinstance(chosen, str)]
-    return ": ".join(part for part in (", ".join(words), "; ".join(parts)) if part)
+    head, tail = ", ".join(words), "; ".join(parts)
+    return tail if head.replace("+", " ") == tail else ": ".join(part for part in (head, tail) if part)
 
 
 def _part(name: str, chosen: Any) -> str:
-    if name == "grudge" and isinstance(chosen, Mapping):
+    if name == "grudge" and isinstance(chosen, Mapping) and all(isinstance(r, list) for r in chosen.values()):
         return _grudge(chosen)
     if isinstance(chosen, Mapping):
         return ", ".join(f"{node} {_offset(name, amount)}" for node, amount in chosen.items())

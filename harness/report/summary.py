@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -15,12 +15,16 @@ from harness.ledger import Entry
 from harness.plan import Plan, replay_command
 from harness.report import perf
 
+FAILED: Final = "failed"
+"""What a run is, whatever its history says, if the harness or a node failed."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
     """`verdict` is the composed one, with a part for each checker. `digest` is the SHA-256 of the history
-    file. `interrupted_s`: when the run was told to stop early, in seconds since its start.
-    `unexpected_deaths` and `notes` are sentences."""
+    file. `interrupted_s`: when the run was told to stop early, or was killed, in seconds since its start.
+    `failures` say why it was no proper run (then that comes before any verdict), `notes` what else there is
+    to know; both are sentences."""
 
     plan: Plan
     history: Sequence[Op]
@@ -29,22 +33,22 @@ class RunSummary:
     digest: str
     run_dir: Path
     interrupted_s: float | None = None
-    unexpected_deaths: Sequence[str] = ()
+    failures: Sequence[str] = ()
     notes: Sequence[str] = ()
 
 
 def as_json(run: RunSummary) -> dict[str, Any]:
     """One run, for programs: `results.json` and `harness run --json`."""
     return {
-        "status": run.verdict.status.value,
-        "summary": run.verdict.summary,
+        "status": FAILED if run.failures else run.verdict.status.value,
+        "summary": "; ".join(run.failures) or run.verdict.summary,
         "verdict": msgspec.to_builtins(run.verdict, enc_hook=str),
         "duration_s": perf.duration_s(run.history),
         "faults": msgspec.to_builtins(list(run.entries), enc_hook=str),
         "digest": run.digest,
         "run_dir": str(run.run_dir),
         "interrupted_s": run.interrupted_s,
-        "unexpected_deaths": list(run.unexpected_deaths),
+        "failures": list(run.failures),
         "notes": list(run.notes),
         "plan": msgspec.to_builtins(run.plan),
         "replay": replay_command(run.plan),

@@ -39,6 +39,17 @@ def test_each_format_is_told_by_its_content_and_the_worst_verdict_counts(tmp_pat
     assert harness(tmp_path, "check", "a").returncode == 0
 
 
+def test_a_file_that_is_refused_does_not_keep_the_others_from_being_judged(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text(VALID_EDN)
+    (tmp_path / "b").write_text(STALE_LOG)
+    (tmp_path / "empty").write_text("")
+    done = harness(tmp_path, "check", "empty", "a", "gone", "b", "--json")
+    assert done.returncode == 254
+    verdicts = {line["file"]: line["status"] for line in map(json.loads, done.stdout.splitlines())}
+    assert verdicts == {"a": "valid", "b": "invalid"}
+    assert [line.split()[1].strip(",:") for line in done.stderr.splitlines()] == ["empty", "gone"]
+
+
 def test_an_invalid_history_is_explained(tmp_path: Path) -> None:
     (tmp_path / "b").write_text(STALE_LOG)
     done = harness(tmp_path, "check", "b")

@@ -20,7 +20,7 @@ LOCAL = ("--cluster", "local", "--fault-interval", "3")
 
 
 def test_every_fault_on_real_nodes_is_survived(tmp_path: Path) -> None:
-    done = harness(tmp_path, "run", *LOCAL, "--time-limit", "15", "--seed", "1", "--json")
+    done = harness(tmp_path, "run", *LOCAL, "--time-limit", "10", "--seed", "1", "--json")
     result = result_of(done)
     assert done.returncode == 0, result
     assert {entry["fault"] for entry in result["faults"] if entry["observed"]} == {
@@ -31,10 +31,13 @@ def test_every_fault_on_real_nodes_is_survived(tmp_path: Path) -> None:
 
 
 def test_level_one_under_real_partitions_is_convicted(tmp_path: Path) -> None:
-    words = ("--level", "one", "--faults", "partition:halves", "--time-limit", "12", "--seed", "1", "--json")
-    result = result_of(harness(tmp_path, "run", *LOCAL, *words))
-    assert result["status"] == "invalid"
-    assert "acknowledged" in result["summary"]
+    words = ("--level", "one", "--faults", "partition:halves", "--time-limit", "5", "--seed", "1", "--json")
+    done = harness(tmp_path, "run", *LOCAL, *words)
+    assert done.returncode == 1, done.stderr
+    verdict = part(result_of(done), "linearizable")
+    assert verdict["status"] == "invalid"
+    assert "process" in verdict["details"]["explanation"][0]
+    assert verdict["details"]["operations"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -62,10 +65,11 @@ def test_killed_it_leaves_no_node_and_a_history_that_can_be_judged(tmp_path: Pat
     done = harness(tmp_path, "analyze", "latest", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert part(result_of(done), "stats")["details"]["operations"]["read"]["ok"] > 10
+    assert 0 < result_of(done)["interrupted_s"] < 600
 
 
 def test_a_node_that_hangs_makes_its_operations_info_and_the_run_ends_on_time(tmp_path: Path) -> None:
-    with Running(tmp_path, *LOCAL, "--faults", "none", "--time-limit", "8", "--json") as running:
+    with Running(tmp_path, *LOCAL, "--faults", "none", "--time-limit", "6", "--json") as running:
         running.recorded(100)
         nodes = running.nodes()
         os.kill(nodes["n3"], signal.SIGSTOP)
@@ -84,8 +88,24 @@ def test_a_node_that_dies_by_itself_ends_the_run_and_is_named(tmp_path: Path) ->
         os.kill(nodes["n2"], signal.SIGKILL)
         code, output = running.ended()
     assert code == 255, output
-    assert "node n2 was ended by SIGKILL" in output
+    assert "F A I L E D    node n2 was ended by SIGKILL" in output
     assert not any(alive(pid) for pid in nodes.values())
+    again = harness(tmp_path, "analyze", "latest", "--json")
+    assert (again.returncode, result_of(again)["status"]) == (255, "failed"), (
+        "to judge again does not mend it"
+    )
+
+
+def test_a_node_that_does_not_start_again_ends_the_run_and_is_named(tmp_path: Path) -> None:
+    words = ("--faults", "kill:n1", "--fault-interval", "2", "--time-limit", "600", "--nodes", "3")
+    with Running(tmp_path, "--cluster", "local", *words) as running:
+        running.recorded(20)
+        data = tmp_path / "runs" / "latest" / "nodes" / "data"
+        (data / "n1").rename(data / "away")
+        (data / "n1").write_text("a file where its data directory should be")
+        code, output = running.ended()
+    assert code == 255, output
+    assert "F A I L E D    node n1 did not start" in output
 
 
 def test_a_full_disk_ends_the_run_with_the_file_and_the_reason(tmp_path: Path) -> None:
@@ -101,6 +121,7 @@ def test_a_full_disk_ends_the_run_with_the_file_and_the_reason(tmp_path: Path) -
     )
     assert done.returncode == 255, done.stdout + done.stderr
     assert "File too large" in done.stderr
+    assert "F A I L E D" in done.stdout
     assert "Traceback" not in done.stderr
 
 

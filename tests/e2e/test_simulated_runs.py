@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from tests.support.command import harness, result_of
 
 FAULTY = ("run", "--time-limit", "30", "--seed", "3")
+LEVEL_ONE = ("run", "--level", "one", "--faults", "partition", "--time-limit", "30", "--seed", "1")
 
 
 def test_a_linearizable_store_under_every_fault_is_valid(tmp_path: Path) -> None:
@@ -21,7 +25,7 @@ def test_a_linearizable_store_under_every_fault_is_valid(tmp_path: Path) -> None
 
 
 def test_level_one_under_partition_is_convicted_in_words(tmp_path: Path) -> None:
-    done = harness(tmp_path, "run", "--level", "one", "--faults", "partition", "--seed", "1")
+    done = harness(tmp_path, *LEVEL_ONE)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "I N V A L I D" in done.stdout
     assert "acknowledged" in done.stdout
@@ -54,6 +58,7 @@ def test_a_run_leaves_everything_that_it_takes_to_judge_it_again(tmp_path: Path)
     assert again.returncode == 0
     assert result_of(again)["digest"] == result["digest"]
     assert result_of(again)["verdict"] == result["verdict"]
+    assert result_of(again)["interrupted_s"] is None
 
 
 def test_a_fault_that_never_came_makes_the_run_vacuous(tmp_path: Path) -> None:
@@ -82,6 +87,7 @@ def test_a_fault_that_never_came_makes_the_run_vacuous(tmp_path: Path) -> None:
         (("check", "no-such-file"), "no-such-file"),
         (("check", "--model", "abacus", "x"), "cas-register"),
         (("analyze", "no-such-run"), "no-such-run"),
+        (("analyze", 300 * "x"), "does not exist"),
         ((), "COMMAND"),
     ],
 )
@@ -111,24 +117,30 @@ def test_help_and_list_name_everything(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_does_not_change_the_verdict(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    words = [
-        sys.executable,
-        "-m",
-        "harness.cli",
-        "run",
-        "--level",
-        "one",
-        "--faults",
-        "partition",
-        "--seed",
-        "1",
-    ]
+    words = (sys.executable, "-m", "harness.cli", *LEVEL_ONE)
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         running.stdout.close()
         assert running.wait(60) == 1
         assert running.stderr is not None
         assert b"Traceback" not in running.stderr.read()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_report_that_cannot_be_written_is_no_verdict(tmp_path: Path) -> None:
+    words = (sys.executable, "-m", "harness.cli", "run", "--time-limit", "1", "--faults", "none", "--json")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (255, b"harness: the output: No space left on device\n")
+
+
+def test_a_run_whose_results_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
+    run = ("run", "--time-limit", "2", "--faults", "none", "--seed", "1")
+    assert harness(tmp_path, *run, "--json").returncode == 0
+    latest = tmp_path / "runs" / "latest"
+    (latest / "results.json").unlink()
+    (latest / "results.json").mkdir()
+    again = harness(tmp_path, "analyze", "latest")
+    assert again.returncode == 0, again.stderr
+    assert "V A L I D" in again.stdout
+    assert "results.json could not be written: Is a directory" in again.stdout.replace("\n", " ")

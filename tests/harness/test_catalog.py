@@ -3,14 +3,18 @@ from __future__ import annotations
 import pytest
 
 from harness import catalog
-from harness.plan import Plan, PlanError, default_faults
+from harness.plan import Plan, PlanError, default_faults, default_replication, node_names
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("cluster", catalog.CLUSTERS)
-def test_the_defaults_of_every_cluster_can_be_assembled(cluster: str) -> None:
-    pieces = catalog.assemble(Plan(cluster=cluster, faults=default_faults(cluster)))
+def test_the_defaults_of_every_cluster_can_be_assembled(cluster: str, count: int) -> None:
+    faults = default_faults(cluster, count)
+    pieces = catalog.assemble(
+        Plan(cluster=cluster, nodes=node_names(count), replication=default_replication(count), faults=faults)
+    )
     assert pieces.cluster.name == cluster
-    assert {fault.name for fault in pieces.requested} == set(default_faults(cluster))
+    assert {fault.name for fault in pieces.requested} == set(faults)
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ ANY_PLAN = st.builds(
     workload=st.sampled_from(["register", "sets"]),
     level=st.sampled_from(["one", "all", "r=1,w=2"]),
     cluster=st.sampled_from(["sim", "local"]),
-    nodes=st.integers(3, 99).map(node_names) | st.just(("db-1", "db-2.lab", "A")),
-    replication=st.integers(2, 3),
+    nodes=st.integers(2, 99).map(node_names) | st.just(("db-1", "db-2.lab", "A")),
+    replication=st.just(2),
     faults=st.lists(st.sampled_from(["partition", "kill:majority", "pause:n1+n3"]), unique=True).map(tuple),
     time_limit_s=st.floats(0.001, 86_400),
     concurrency=st.integers(1, 1000),
@@ -63,7 +63,7 @@ def test_the_replay_command_repeats_every_option(plan):
     parser.add_argument("--level", default="linearizable")
     parser.add_argument("--cluster", default="sim")
     parser.add_argument("--nodes", type=plans.parse_nodes, default=node_names(5))
-    parser.add_argument("--replication", type=int, default=3)
+    parser.add_argument("--replication", type=int)
     parser.add_argument("--faults", type=plans.parse_faults)
     parser.add_argument("--time-limit", dest="time_limit_s", type=float, default=60.0)
     parser.add_argument("--concurrency", type=int, default=10)
@@ -74,14 +74,19 @@ def test_the_replay_command_repeats_every_option(plan):
     parser.add_argument("--seed", type=int)
     given_ = vars(parser.parse_args(words))
     if given_["faults"] is None:
-        given_["faults"] = plans.default_faults(given_["cluster"])
+        given_["faults"] = plans.default_faults(given_["cluster"], len(given_["nodes"]))
+    if given_["replication"] is None:
+        given_["replication"] = plans.default_replication(len(given_["nodes"]))
     assert Plan(**given_) == replace(plan, argv=(), versions={})
 
 
 def test_the_replay_command_is_short_where_the_defaults_hold():
     assert plans.replay_command(Plan(seed=7)) == "harness run --seed 7"
-    local = Plan(cluster="local", faults=plans.default_faults("local"), seed=7)
+    local = Plan(cluster="local", faults=plans.default_faults("local", 5), seed=7)
     assert plans.replay_command(local) == "harness run --cluster local --seed 7"
+    alone = Plan(nodes=("n1",), replication=1, faults=plans.default_faults("sim", 1), seed=7)
+    assert alone.faults == ("kill", "pause", "clock")
+    assert plans.replay_command(alone) == "harness run --nodes 1 --seed 7"
     odd = Plan(level="r=1,w=1", nodes=node_names(7), faults=(), time_limit_s=2.5, seed=1)
     assert plans.replay_command(odd) == (
         "harness run --level r=1,w=1 --nodes 7 --faults none --time-limit 2.5 --seed 1"

@@ -69,6 +69,12 @@ def test_a_node_that_is_away_owes_nothing_and_counts_for_nobody(begin: str, end:
     assert served(history, OTHERS[0], LONG_AFTER + 11 * S)
 
 
+def test_a_node_that_was_down_when_it_should_have_been_paused_is_up_when_it_starts() -> None:
+    struck = {"nodes": [REPLICAS[0]]}
+    history = fault("kill", 1, struck) + fault("pause", 2, struck) + fault("start", 10, struck)
+    assert served(history, REPLICAS[0], LONG_AFTER + S)
+
+
 def test_across_a_cut_only_what_the_coordinators_side_can_serve_is_owed() -> None:
     alone = REPLICAS[0]
     rest = [node for node in NODES if node != alone]
@@ -99,7 +105,7 @@ def test_what_is_not_understood_or_went_wrong_excuses_everything(unclear: list[O
     assert not served(unclear, "n3", LONG_AFTER + 50 * S, level="one")
 
 
-def test_what_is_owed_is_grouped_by_coordinator_and_by_the_time_without_change() -> None:
+def test_what_is_owed_is_grouped_by_coordinator_and_by_stretches_without_change() -> None:
     judge = should_serve(fault("pause", 10, {"nodes": ["n5"]}), NODES, 5, RING, Register("one", 60))
 
     def group(process: int, at: int) -> str | None:
@@ -108,6 +114,7 @@ def test_what_is_owed_is_grouped_by_coordinator_and_by_the_time_without_change()
     assert group(0, 0) == "n1 from 0.0 s"
     assert group(6, 3 * S) == "n2 from 0.0 s"
     assert group(0, LONG_AFTER + S) == "n1 from 11.5 s"
+    assert group(0, LONG_AFTER + 11 * S) == "n1 from 21.5 s"
     assert group(4, LONG_AFTER + S) is None
 
 

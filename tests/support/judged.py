@@ -40,5 +40,5 @@ def judged(
     nodes = cluster(plan.nodes, plan.replication, plan.seed, options, make)
     live = Live(Console(file=StringIO()), plan, quiet=True)
     recorded = execute(plan, work, pieces.nemesis, nodes, RunDir(run_dir), live, StopWish())
-    assert recorded.failure is None, recorded.failure
+    assert not recorded.failures, recorded.failures
     return judge(plan, work.checkers(), work, pieces.requested, recorded.history).verdict

@@ -96,6 +96,16 @@ def test_responses_as_completions() -> None:
     assert not register.changes_nothing(Op(f="cas", value=[1, 2]))
 
 
+@pytest.mark.parametrize("data", [b"", b"012", b"+1", b"1_2", b" 1", b"\xff\x00", b"garbage", b"1" * 9999])
+def test_a_value_that_nobody_can_have_written_is_read_as_it_is_and_convicted(data: bytes) -> None:
+    register = Register("linearizable", 60)
+    read = register.decode(Op(process=0, f="read", key="k"), Found(1, data))
+    assert (read.type, isinstance(read.value, str)) == ("ok", True)
+    (checker,) = register.checkers()
+    assert checker.check([Op(process=0, f="read", key="k"), read]).status is Status.INVALID
+    assert register.generator(1).update(CTX, read) == register.generator(1), "no cas expects it"
+
+
 def test_its_checker_convicts_a_stale_read_on_one_key_among_many() -> None:
     history = []
     for index, key in enumerate(f"r{i}" for i in range(20)):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -213,13 +214,41 @@ def test_a_node_that_ends_by_itself_is_down_and_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.real
+def test_a_node_that_does_not_start_again_is_told_of(tmp_path: Path) -> None:
+    async def scene(cluster: LocalCluster) -> None:
+        await cluster.kill(("n1", "n2"))
+        data = tmp_path / "nodes" / "data" / "n2"
+        shutil.rmtree(data)
+        data.write_text("a file where its data directory should be")
+        with pytest.raises(ClusterError, match=r"^node n2 did not start"):
+            await cluster.start(("n1", "n2"))
+        (sentence,) = cluster.unexpected_deaths()
+        assert sentence.startswith("node n2 did not start (ended with exit status ")
+        assert cluster.states() == {"n1": "up", "n2": "down"}
+
+    play(scene, tmp_path, ("n1", "n2"))
+
+
+@pytest.mark.real
+def test_names_that_look_like_the_files_of_other_nodes_are_names(tmp_path: Path) -> None:
+    nodes = ("n1", "n1.log", "n1.toml", "data")
+
+    async def scene(cluster: LocalCluster) -> None:
+        assert set(cluster.states().values()) == {"up"}
+
+    play(scene, tmp_path, nodes)
+
+
+@pytest.mark.real
 def test_a_node_that_cannot_start_says_why_and_nothing_is_left(tmp_path: Path) -> None:
     async def main() -> None:
-        nodes = tmp_path / "nodes"
-        nodes.mkdir()
-        (nodes / "n2").write_text("a file where its data directory should be")
+        data = tmp_path / "nodes" / "data"
+        data.mkdir(parents=True)
+        (data / "n2").write_text("a file where its data directory should be")
         cluster = LocalCluster(THREE, 3)
-        with pytest.raises(ClusterError, match=r"^node n2 did not start \(ended with exit status 1\): .*n2"):
+        with pytest.raises(
+            ClusterError, match=r"^node n2 did not start \(ended with exit status \d+\): .*n2"
+        ):
             await cluster.setup(tmp_path)
         await cluster.teardown()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.ledger import Entry
-from harness.plan import Plan
+from harness.plan import Plan, PlanError
 from harness.report import atomic
-from harness.report.artifacts import ArtifactsError, RunDir, create, find, point_latest
+from harness.report.artifacts import ArtifactsError, Ending, RunDir, create, find, point_latest
 from harness.report.atomic import write_atomically
 
 NOW = datetime(2026, 1, 31, 14, 22, 33, 123_999, tzinfo=UTC)
@@ -69,8 +69,17 @@ def test_a_run_directory_holds_plan_ledger_and_results(tmp_path):
 
 
 def test_a_run_without_a_plan_is_refused_in_a_sentence(tmp_path):
-    with pytest.raises(ArtifactsError, match=r"the plan .*plan\.json cannot be read: No such file"):
+    with pytest.raises(PlanError, match=r"the plan .*plan\.json cannot be read: No such file"):
         RunDir(tmp_path).read_plan()
+
+
+def test_what_the_results_say_of_the_run_itself_is_read_back_where_there_are_any(tmp_path):
+    run = create(tmp_path, "register", NOW)
+    assert run.read_ending() is None
+    run.write_results({"status": "failed", "interrupted_s": 1.5, "failures": ["a node died"]})
+    assert run.read_ending() == Ending(1.5, ("a node died",))
+    run.results.write_text("[")
+    assert run.read_ending() is None
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -150,5 +159,7 @@ def test_a_run_that_is_not_there_is_refused_in_a_sentence(tmp_path):
         ArtifactsError, match="nowhere does not exist; allowed: the directory of a run, or latest"
     ):
         find(tmp_path, "nowhere")
+    with pytest.raises(ArtifactsError, match="xx does not exist; allowed"):
+        find(tmp_path, 5000 * "x")
     with pytest.raises(ArtifactsError, match=r"is not the directory of a run: it has no history\.jsonl"):
         find(tmp_path, str(tmp_path))

@@ -84,13 +84,14 @@ def test_a_run_that_was_stopped_or_lost_nodes_says_so():
             valid_verdict(),
             plan=Plan(cluster="local", seed=5),
             interrupted_s=12.34,
-            unexpected_deaths=["n3 died at 10.2 s: exit code 1"],
+            failures=["n3 died at 10.2 s: exit code 1"],
             notes=["runs/latest is not a symbolic link"],
         ),
     )
     text = text_of(console)
     assert "interrupted at 12.3 of 60 s" in text
-    assert "n3 died at 10.2 s: exit code 1" in text
+    assert "F A I L E D    n3 died at 10.2 s: exit code 1. What was recorded until then is valid: no" in text
+    assert "V A L I D" not in text
     assert "note        runs/latest is not a symbolic link" in text
     assert "virtual" not in text
     assert "(the seed repeats what is asked and which faults come, not the interleaving)" in text
@@ -128,3 +129,11 @@ def test_a_checked_file_is_a_line_and_a_counterexample():
     render_check(console, "good.jsonl", valid_verdict())
     render_check(console, "bad.edn", invalid_verdict())
     compare("check_100.txt", text_of(console))
+
+
+@pytest.mark.parametrize(("width", "last"), [(80, "max ms"), (72, "p99 ms"), (60, "p50 ms"), (46, "info")])
+def test_figures_that_do_not_fit_are_left_out_and_never_cut(width, last):
+    console = screen(width)
+    render(console, summary(valid_verdict()))
+    (header,) = [line for line in text_of(console).splitlines() if line.startswith("  operation  ")]
+    assert header.split("  ")[-1].strip() == last

@@ -17,7 +17,7 @@ def test_a_run_as_json_has_these_keys():
         "digest",
         "run_dir",
         "interrupted_s",
-        "unexpected_deaths",
+        "failures",
         "notes",
         "plan",
         "replay",
@@ -32,6 +32,12 @@ def test_a_run_as_json_has_these_keys():
         "faults",
     ]
     assert run["faults"][4]["error"] == "n3: no such process"
+
+
+def test_a_run_that_failed_is_failed_whatever_its_history_says():
+    run = as_json(summary(valid_verdict(), failures=["node n1 did not start", "the disk is full"]))
+    assert (run["status"], run["summary"]) == ("failed", "node n1 did not start; the disk is full")
+    assert run["verdict"]["status"] == "valid"
 
 
 def test_a_run_with_a_counterexample_is_plain_json_and_the_same_every_time():

@@ -1,0 +1,34 @@
+"""From histories and files to verdicts, where the history is not what one would expect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checkers.history import NEMESIS, HistoryError, Op
+from checkers.verdict import Status
+from harness.judge import judge, judge_file
+from harness.plan import Plan
+from workloads.register import Register
+
+PLAN = Plan(faults=("partition",))
+REGISTER = Register("linearizable", 60)
+DONE = [
+    Op(0, 0, 0, "invoke", "write", "r0", 1),
+    Op(1, 1, 0, "ok", "write", "r0", 1),
+]
+
+
+@pytest.mark.parametrize("value", [{"grudge": 5}, {"grudge": {"n1": 7}}, {"nodes": 5}, {"nodes": [[1]]}])
+def test_faults_that_make_no_sense_leave_availability_unknown(value: object) -> None:
+    fault = Op(process=NEMESIS, type="info", f="partition", value=value)
+    history = [*DONE, fault, fault]
+    verdict = judge(PLAN, REGISTER.checkers(), REGISTER, (), history).verdict
+    assert verdict.status is Status.UNKNOWN
+    assert verdict.summary.startswith("availability: the checker failed: TypeError")
+
+
+def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="not a regular file"):
+        judge_file(str(tmp_path), None, independent=False)

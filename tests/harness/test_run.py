@@ -1,0 +1,45 @@
+"""A run on the simulated cluster in which something goes wrong that nobody has foreseen."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from checkers.formats import read_history
+from harness import catalog
+from harness.cluster.sim import SimCluster, SimOptions
+from harness.plan import Plan
+from harness.report.artifacts import RunDir
+from harness.report.live import Live
+from harness.run import execute
+from harness.stop import StopWish
+from store.core.machine import Effect, Input
+from store.core.node import Node
+
+PLAN = Plan(faults=(), time_limit_s=5, seed=1)
+
+
+class Tired(Node):
+    """Fails after some thousand inputs."""
+
+    steps = 0
+
+    def step(self, event: Input, now: int, wall: int) -> list[Effect]:
+        self.steps += 1
+        if self.steps > 1000:
+            raise ZeroDivisionError("tired")
+        return super().step(event, now, wall)
+
+
+def test_what_was_recorded_before_a_bug_is_kept(tmp_path: Path) -> None:
+    pieces = catalog.assemble(PLAN)
+    cluster = SimCluster(PLAN.nodes, PLAN.replication, PLAN.seed, SimOptions(), Tired)
+    run_dir = RunDir(tmp_path)
+    live = Live(Console(file=StringIO()), PLAN, quiet=True)
+    with pytest.raises(ZeroDivisionError) as caught:
+        execute(PLAN, pieces.workload, pieces.nemesis, cluster, run_dir, live, StopWish())
+    assert "node n" in caught.value.__notes__[0]
+    assert len(read_history(run_dir.history)) > 100
