@@ -6,9 +6,9 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import simulator, store
+from benchmarks import linear, simulator, store
 
-BENCHMARKS = {"simulator": simulator.table, "store": store.table}
+BENCHMARKS = {"linear": linear.table, "simulator": simulator.table, "store": store.table}
 
 
 def main(names: list[str]) -> int:

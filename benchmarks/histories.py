@@ -7,6 +7,7 @@ the value 0 never crashes: if every value might still come from a crashed write,
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ Ask = Callable[[Random, int], tuple[str, Any]]
 """The next invocation's f and value; the second argument counts invocations from 0."""
 Apply = Callable[[Any, str, Any], tuple[Any, Any]]
 """State, f and value to the next state and the answer."""
+Change = Callable[[Any], Any]
+"""An answer to a wrong one."""
 
 
 class Mix(NamedTuple):
@@ -115,3 +118,99 @@ def register(values: int | None) -> Mix:
         return (state, state) if f == "read" else (value, value)
 
     return Mix(None, ask, apply)
+
+
+def fifo_queue() -> Mix:
+    """Each value is put in once. The state is the number of values taken and all values."""
+
+    def ask(rng: Random, number: int) -> tuple[str, Any]:
+        return ("enqueue", number) if rng.randrange(2) else ("dequeue", None)
+
+    def apply(state: Any, f: str, value: Any) -> tuple[Any, Any]:
+        if f == "enqueue":
+            state.append(value)
+            return state, value
+        return state, state.popleft() if state else None
+
+    return Mix(deque(), ask, apply)
+
+
+def grow_only_set() -> Mix:
+    """Each element is added once; `contains` asks for one of the last hundred."""
+
+    def ask(rng: Random, number: int) -> tuple[str, Any]:
+        if rng.randrange(2):
+            return "add", number
+        return "contains", [max(0, number - rng.randrange(100)), None]
+
+    def apply(state: Any, f: str, value: Any) -> tuple[Any, Any]:
+        if f == "add":
+            state.add(value)
+            return state, value
+        return state, [value[0], value[0] in state]
+
+    return Mix(set(), ask, apply)
+
+
+def counter() -> Mix:
+    """Additions of one, and reads."""
+
+    def ask(rng: Random, number: int) -> tuple[str, Any]:
+        return ("add", 1) if rng.randrange(2) else ("read", None)
+
+    def apply(state: Any, f: str, value: Any) -> tuple[Any, Any]:
+        return (state + 1, value) if f == "add" else (state, state)
+
+    return Mix(0, ask, apply)
+
+
+def with_one_answer_changed(events: list[Op], f: str, wrong: Change, part: float) -> list[Op]:
+    """The first `f` completed after `part` of the history answers something else."""
+    for position in range(int(len(events) * part), len(events)):
+        op = events[position]
+        if op.type == "ok" and op.f == f and op.value is not None:
+            changed = Op(op.index, op.time, op.process, op.type, op.f, op.key, wrong(op.value))
+            return [*events[:position], changed, *events[position + 1 :]]
+    raise ValueError(f"no {f} of this history can be changed")
+
+
+def appends(keys: int, clients: int, operations: int, seed: int, crossed: bool) -> list[Op]:
+    """Gets, puts and appends of unique pieces, as in Porcupine's files: several clients for each of a few
+    keys. `crossed`: near the end, a get of each key finds two neighbouring pieces exchanged."""
+    histories = []
+    for number in range(keys):
+        mix = Mix("", _ask_for_pieces, _append)
+        each = recorded(mix, operations // keys, clients // keys, seed=seed + number, key=str(number))
+        if crossed:
+            each = with_one_answer_changed(each, "get", _cross, 0.8)
+        histories.append(each)
+    return _interleaved(histories, clients // keys)
+
+
+def _ask_for_pieces(rng: Random, number: int) -> tuple[str, Any]:
+    if rng.randrange(2):
+        return "get", None
+    return ("put" if rng.randrange(12) == 0 else "append"), f"x {number} y"
+
+
+def _append(state: Any, f: str, value: Any) -> tuple[Any, Any]:
+    if f == "get":
+        return state, state
+    return (value, value) if f == "put" else (state + value, value)
+
+
+def _cross(value: str) -> str:
+    pieces = value.split("x")
+    return "x".join([*pieces[:-2], pieces[-1], pieces[-2]])
+
+
+def _interleaved(histories: list[list[Op]], clients: int) -> list[Op]:
+    """One event of each history in turn; their processes are told apart."""
+    events: list[Op] = []
+    for turn in range(max(map(len, histories))):
+        for number, each in enumerate(histories):
+            if turn < len(each):
+                op = each[turn]
+                process = int(op.process) + 1000 * clients * number
+                events.append(Op(len(events), len(events) * 1000, process, op.type, op.f, op.key, op.value))
+    return events

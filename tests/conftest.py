@@ -6,8 +6,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 CORPORA = "STORMCELLAR_CORPORA"
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, get_args
 
 from checkers.history import Op, Operation, pair
+from checkers.linear.auto import by_path
+from checkers.linear.convict import blocked_of_path, core_of_path, core_of_search
 from checkers.linear.explain import accusation, describe_event
-from checkers.linear.minimize import Minimizer
+from checkers.linear.paths import Decision
 from checkers.linear.problem import Call, Problem, calls_of
-from checkers.linear.search import Answer, Search
+from checkers.linear.search import Answer
+from checkers.linear.segments import Segments
+from checkers.linear.witness import linearization
 from checkers.models import FailedCas, Model, show
 from checkers.verdict import Status, Verdict
 
 SLICE_STEPS_MAX: Final = 16_384
-MINIMIZE_STEPS: Final = 300_000
 
 
 class Budget(NamedTuple):
@@ -43,13 +46,15 @@ class Progress:
 
 
 class _Key:
-    """One key's search, made when its turn comes and dropped when it is decided."""
+    """One key: what a path said, or the search, made when its turn comes and dropped when it is decided."""
 
     def __init__(self, key: str | None, calls: list[Call], operations: list[Operation]) -> None:
         self.key = key
         self.calls = calls
         self.operations = operations
-        self.search: Search | None = None
+        self.decision: Decision | None = None
+        self.search: Segments | None = None
+        self.order: list[Call] | None = None
         self.spent_for = ""
         """Why it was given up, if it was."""
 
@@ -63,7 +68,10 @@ class Linearizable:
     bytes each) and `seconds` by `clock` are the budget after which it answers "unknown"; with no `seconds`
     the verdict depends on the history alone.
 
-    `details` of an invalid verdict: `key`; `explanation`, sentences; `operations`, the smallest part that is
+    `witness`: keep what is needed to give a linearization of each key (so nothing is forgotten on the way).
+
+    `details` of a valid verdict, with `witness`: `linearization`, for each key the starts of its calls in a
+    legal order. Of an invalid one: `key`; `explanation`, sentences; `operations`, the smallest part that is
     wrong; `minimal`, False if the budget for shrinking it ran out; `begins_as`, the state it begins in;
     `blocked_at`, the position of the completion that no order explains. Of an unknown one: `undecided`,
     with how many completions were explained for each key. Of any: `model`, `operations_judged`, `keys`,
@@ -80,6 +88,7 @@ class Linearizable:
         steps: int = 20_000_000,
         configurations: int = 3_000_000,
         seconds: float | None = None,
+        witness: bool = False,
         clock: Callable[[], float] = time.monotonic,
         progress: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -90,13 +99,13 @@ class Linearizable:
         self._model = model
         self._failed_cas = failed_cas
         self._budget = Budget(steps, configurations, seconds)
+        self._witness = witness
         self._clock = clock
         self._progress = progress
 
     def check(self, history: list[Op]) -> Verdict:
         keys = self._keys(history)
-        deadline = None if self._budget.seconds is None else self._clock() + self._budget.seconds
-        run = _Run(self._model, self._budget, keys, deadline, self._clock, self._progress)
+        run = _Run(self._model, self._budget, keys, self._witness, self._clock, self._progress)
         convicted = run.decide()
         if convicted is not None:
             return self._invalid(convicted, run)
@@ -106,7 +115,10 @@ class Linearizable:
         summary = (
             f"{_count(count, 'operation')} on {_count(len(keys), 'key')}: linearizable as {self._model.name}"
         )
-        return Verdict(self.name, Status.VALID, summary, self._figures(run))
+        details = self._figures(run)
+        if self._witness:
+            details["linearization"] = {key.key: [call.start for call in key.order or ()] for key in keys}
+        return Verdict(self.name, Status.VALID, summary, details)
 
     def _keys(self, history: list[Op]) -> list[_Key]:
         groups: dict[str | None, list[Operation]] = {}
@@ -118,10 +130,14 @@ class Linearizable:
         ]
 
     def _invalid(self, key: _Key, run: _Run) -> Verdict:
-        search = key.search
-        assert search is not None
-        last = search.problem.required[search.deepest]
-        core = Minimizer(self._model, MINIMIZE_STEPS).core(key.calls, last)
+        if key.decision is not None:
+            core = core_of_path(key.decision, self._model)
+            blocked = blocked_of_path(key.decision, key.calls, self._model)
+        else:
+            assert key.search is not None
+            number = key.search.blocked(key.calls)
+            core = core_of_search(key.search, number, key.calls, self._model)
+            blocked = key.search.problem.required[number]
         found = accusation(self._model, key.key, core, key.operations, key.calls)
         details = self._figures(run) | {
             "key": key.key,
@@ -129,7 +145,7 @@ class Linearizable:
             "operations": found.operations,
             "minimal": core.minimal,
             "begins_as": core.initial,
-            "blocked_at": last.end,
+            "blocked_at": blocked.end,
         }
         where = "" if key.key is None else f"key {key.key}: "
         return Verdict(self.name, Status.INVALID, where + found.sentences[0], details)
@@ -177,7 +193,7 @@ class _Run:
         model: Model,
         budget: Budget,
         keys: list[_Key],
-        deadline: float | None,
+        witness: bool,
         clock: Callable[[], float],
         progress: Callable[[Progress], None] | None,
     ) -> None:
@@ -187,7 +203,8 @@ class _Run:
         self.given_up: list[_Key] = []
         self._model = model
         self._budget = budget
-        self._deadline = deadline
+        self._witness = witness
+        self._deadline = None if budget.seconds is None else clock() + budget.seconds
         self._clock = clock
         self._progress = progress
 
@@ -212,19 +229,40 @@ class _Run:
         return None
 
     def _turn(self, key: _Key, grown: int) -> Answer:
+        answer = Answer.UNDECIDED
         if key.search is None:
-            key.search = Search(Problem(key.calls, self._model))
+            answer = self._by_path(key)
+        if answer is Answer.UNDECIDED:
+            answer = self._by_search(key, grown)
+        if answer is not Answer.UNDECIDED:
+            self.decided += 1
+        if self._progress is not None:
+            self._progress(Progress(self.decided, len(self.keys), self.steps))
+        return answer
+
+    def _by_path(self, key: _Key) -> Answer:
+        decision = by_path(key.calls, self._model)
+        if decision is None:
+            return Answer.UNDECIDED
+        self.steps += len(key.calls)
+        if decision.order is None:
+            key.decision = decision
+            return Answer.IMPOSSIBLE
+        key.order = decision.order if self._witness else None
+        return Answer.LINEARIZABLE
+
+    def _by_search(self, key: _Key, grown: int) -> Answer:
+        if key.search is None:
+            key.search = Segments(Problem(key.calls, self._model), keep=self._witness)
         search = key.search
         before = search.steps
         slice_steps = min(SLICE_STEPS_MAX, (200 + 2 * len(key.calls)) * grown)
         answer = search.run(max(1, min(slice_steps, self._budget.steps - self.steps)))
         self.steps += search.steps - before
-        if answer is not Answer.UNDECIDED:
-            self.decided += 1
-            if answer is Answer.LINEARIZABLE:
-                key.search = None
-        if self._progress is not None:
-            self._progress(Progress(self.decided, len(self.keys), self.steps))
+        if answer is Answer.LINEARIZABLE:
+            if self._witness:
+                key.order = linearization(search.problem, search.path)
+            key.search = None
         return answer
 
     def _spent(self) -> str:
@@ -248,7 +286,7 @@ class _Run:
     def _give_up(self, keys: list[_Key], reason: str) -> None:
         for key in keys:
             if key.search is None:
-                key.search = Search(Problem(key.calls, self._model))
+                key.search = Segments(Problem(key.calls, self._model))
             key.search.forget()
             key.spent_for = reason
         self.given_up += keys

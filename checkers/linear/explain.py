@@ -16,7 +16,7 @@ from checkers.linear.problem import Call, Problem
 from checkers.linear.search import Answer, Search
 from checkers.models import ILLEGAL, Illegal, Model, State, frozen, show
 
-EXPLAIN_STEPS: Final = 100_000
+EXPLAIN_STEPS: Final = 10_000
 MANY: Final = 12
 """Above so many operations, the sentences give the first ones and count the others."""
 
@@ -34,11 +34,11 @@ def accusation(
     """`operations` and `calls` are all of the key's, before anything was left out."""
     search = Search(Problem(core.calls, model, core.initial))
     answer = search.run(EXPLAIN_STEPS)
-    assert answer is Answer.IMPOSSIBLE or not core.minimal
-    accused = search.problem.required[min(search.deepest, len(search.problem.required) - 1)]
+    accused = search.problem.required[-1]
     case = _Case(model, key, core, accused, operations, calls)
     sentences = [case.contradiction() or case.without_order(), *case.context()]
-    sentences.append(case.possible(search.reached()))
+    if answer is Answer.IMPOSSIBLE and search.problem.required[search.deepest] is accused:
+        sentences.append(case.possible(search.reached()))
     return Accusation(sentences, [describe_event(call) for call in core.calls])
 
 
@@ -60,6 +60,15 @@ def describe_event(call: Call) -> dict[str, Any]:
     }
 
 
+def told(model: Model, key: str | None, call: Call) -> str:
+    """'process 3 read 12 on key k7 (14.201 s to 14.204 s)'"""
+    did = model.in_words(call.f, call.value)
+    perhaps = "perhaps " if call.end is None else ""
+    thing = "" if key is None else f" on key {key}"
+    who = f"process {call.operation.invoke.process}"
+    return f"{who} {perhaps}{did}{thing} {_span(call.operation, call.end)}"
+
+
 class _Case:
     def __init__(
         self,
@@ -75,7 +84,7 @@ class _Case:
         self.accused = accused
         self.operations = operations
         self.calls = calls
-        self.thing = "" if key is None else f" on key {key}"
+        self.key = key
 
     # The typical contradictions -------------------------------------------------------------------
 
@@ -199,6 +208,8 @@ class _Case:
     # What can always be said -----------------------------------------------------------------------
 
     def without_order(self) -> str:
+        if len(self.core.calls) == 1 and self.core.begun:
+            return f"{self.told(self.accused)}, when it could only be {show(self.core.initial)}"
         if len(self.core.calls) == 1:
             return f"{self.told(self.accused)}, which nothing explains"
         others = len(self.core.calls) - 1
@@ -214,6 +225,11 @@ class _Case:
         if self.core.begun:
             forced = show(self.core.initial)
             start = f"At event {self.core.begun} nothing was running and it could only be {forced}"
+            if not self.core.quiet:
+                start = (
+                    f"After event {self.core.begun} it could only be {forced}, "
+                    "whatever had taken effect of what was running"
+                )
         if len(calls) == 1:
             return [f"{start}; this operation alone is impossible."]
         sentences = [f"{start}; these {len(calls)} operations contradict each other:"]
@@ -226,17 +242,13 @@ class _Case:
         shown = " or ".join(show(state) for state in states[:4]) + (" or others" if len(states) > 4 else "")
         needs = self.model.needs(self.accused.f, self.accused.value)
         wanted = "." if needs is ILLEGAL else f"; it needs {show(needs)}."
-        who = f"process {self.accused.operation.invoke.process}'s {self.accused.f}"
+        who = f"process {self.accused.operation.invoke.process}'s {self.accused.operation.invoke.f}"
         return f"The orders that explain every completion before that of {who} lead to {shown}{wanted}"
 
     # Phrases ---------------------------------------------------------------------------------------
 
     def told(self, call: Call) -> str:
-        """'process 3 read 12 on key k7 (14.201 s to 14.204 s)'"""
-        did = self.model.in_words(call.f, call.value)
-        perhaps = "perhaps " if call.end is None else ""
-        who = f"process {call.operation.invoke.process}"
-        return f"{who} {perhaps}{did}{self.thing} {_span(call.operation, call.end)}"
+        return told(self.model, self.key, call)
 
     def at_end(self, call: Call) -> str:
         completion = call.operation.completion
@@ -261,7 +273,7 @@ def _span(operation: Operation, end: int | None) -> str:
     timed = invoke.time >= 0 and (completion is None or completion.time >= 0)
     start = f"{invoke.time / 1e9:.3f} s" if timed else f"event {operation.start}"
     if end is None or completion is None:
-        acknowledged = "never acknowledged" if operation.outcome == "info" else "not yet acknowledged"
+        acknowledged = "never acknowledged" if operation.outcome == "info" else "acknowledged later"
         return f"(from {start}, {acknowledged})"
     return (
         f"({start} to {completion.time / 1e9:.3f} s)"

@@ -13,9 +13,10 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from checkers.linear.ahead import Ahead, looks_ahead
 from checkers.linear.problem import Call, Problem
 from checkers.linear.search import Answer, Search
-from checkers.models import ILLEGAL, Model, State
+from checkers.models import ILLEGAL, Illegal, Model, State
 
 LONG: Final = 8
 """Above so many calls, a later beginning is looked for."""
@@ -25,12 +26,14 @@ TOLD: Final = 3
 
 class Core(NamedTuple):
     """Calls that cannot be linearized from `initial`. `begun`: the position in the history from which they
-    were taken (0: its start). `minimal`: leaving out any one more (soundly) was shown to acquit."""
+    were taken (0: its start); `quiet`: nothing was running there. `minimal`: leaving out any one more
+    (soundly) was shown to acquit."""
 
     calls: list[Call]
     initial: State
     begun: int
     minimal: bool
+    quiet: bool = True
 
 
 class _Spent(Exception):
@@ -46,16 +49,19 @@ class Minimizer:
         self._long = long
         self._initial = model.initial
 
-    def core(self, calls: Sequence[Call], last: Call) -> Core:
-        """`last` is the call whose return no order explains; nothing after it is looked at."""
-        self._initial = self._model.initial
+    def core(
+        self, calls: Sequence[Call], last: Call, initial: State | Illegal = ILLEGAL, begun: int = 0
+    ) -> Core:
+        """`last` is the call whose return no order explains; nothing after it is looked at. `initial` and
+        `begun`: the calls were taken from that position on, where the state could only be that one."""
+        self._initial = self._model.initial if initial is ILLEGAL else initial
         current = cut(calls, last, self._model)
-        begun = 0
         try:
             current = self._shrink(current)
             if len(current) > self._long:
-                later, begun = self._begin_later(current)
-                current = self._shrink(later) if begun else later
+                later, at = self._begin_later(current)
+                current = self._shrink(later) if at else later
+                begun = at or begun
         except _Spent as spent:
             return Core(spent.args[0], self._initial, begun, minimal=False)
         return Core(current, self._initial, begun, minimal=True)
@@ -107,12 +113,15 @@ class Minimizer:
     def _states_at(self, at: int, calls: list[Call]) -> list[State]:
         """Every state possible there, if optional calls wait until somebody needs them."""
         before = [call for call in calls if call.start < at]
-        search = Search(Problem(before, self._model, self._initial), every_end=True)
+        problem = Problem(before, self._model, self._initial)
+        search = Search(problem, until=len(problem.required))
         self._spend(search, calls)
         return search.reached()
 
     def _impossible(self, calls: list[Call], best: list[Call]) -> bool:
-        return self._spend(Search(Problem(calls, self._model, self._initial)), best) is Answer.IMPOSSIBLE
+        problem = Problem(calls, self._model, self._initial)
+        ahead = Ahead(problem) if looks_ahead(self._model) else None
+        return self._spend(Search(problem, ahead=ahead), best) is Answer.IMPOSSIBLE
 
     def _spend(self, search: Search, best: list[Call]) -> Answer:
         answer = search.run(self._steps)
@@ -125,11 +134,16 @@ class Minimizer:
 def cut(calls: Sequence[Call], last: Call, model: Model) -> list[Call]:
     """The calls begun before `last` returned; those that are open then become optional, or go if pure."""
     assert last.end is not None
+    return beginning(calls, last.end, model)
+
+
+def beginning(calls: Sequence[Call], until: int, model: Model) -> list[Call]:
+    """The same for any position in the history; what happens there is the last that counts."""
     kept = []
     for call in calls:
-        if call.start > last.end:
+        if call.start > until:
             continue
-        if call.end is not None and call.end > last.end:
+        if call.end is not None and call.end > until:
             if model.pure(call.f, call.value):
                 continue
             call = call._replace(end=None)

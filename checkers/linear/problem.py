@@ -45,13 +45,12 @@ def calls_of(operations: Iterable[Operation], model: Model, failed_cas: FailedCa
                 calls.append(Call(*observed, start, end, operation))
             continue
         value = _value(model, f, operation)
-        pure = model.pure(f, value)
         if outcome == "ok":
             if f in model.answers and completion is not None:
                 value = _checked(model, f, frozen(completion.value), operation)
             calls.append(Call(f, value, start, end, operation))
-        elif not pure:
-            calls.append(Call(f, value, start, None, operation))
+        elif (unanswered := model.unanswered(f, value)) is not None:
+            calls.append(Call(*unanswered, start, None, operation))
     return calls
 
 
@@ -114,25 +113,52 @@ Slot = tuple[int, int]
 
 
 class Problem:
-    """`required[p]` is the p-th call to return; `windows[p]` and `pures[p]` are the calls open at its return,
-    those that may change the state and those that cannot, by return. `crashed[p]` of the `optional` calls
-    have been invoked by then."""
+    """`required[p]` is the p-th call to return. Of the calls open at its return, by return: `pures[p]` cannot
+    change the state, `blinds[p]` always leave the same one, `others[p]` are the rest. `blind_bits[p]` are the
+    bits of `blinds[p]`. `crashed[p]` of the `optional` calls have been invoked by then. `follower[p]` is the
+    kind of the first call to return at or after p that is not blind, or -1."""
 
-    def __init__(self, calls: Sequence[Call], model: Model, initial: State | Illegal = ILLEGAL) -> None:
-        """`initial`: another state to begin in than the model's."""
+    def __init__(
+        self, calls: Sequence[Call], model: Model, initial: State | Illegal = ILLEGAL, keep: bool = False
+    ) -> None:
+        """`initial`: another state to begin in than the model's. `keep`: more calls are to come, so that no
+        optional one can be left out."""
         self.table: Final = Table(model)
         self.initial = self.table.number(model.initial if initial is ILLEGAL else initial)
         self.required = sorted((call for call in calls if call.end is not None), key=_end)
         self.kinds = [self.table.kind(call.f, call.value) for call in self.required]
-        self.is_pure = [model.pure(f, value) for f, value in self.table.kinds]
-        self.optional = self._optional([call for call in calls if call.end is None], model)
+        optional = [call for call in calls if call.end is None]
+        self.optional = sorted(optional, key=_start) if keep else self._optional(optional, model)
         self.optional_kinds = [self.table.kind(call.f, call.value) for call in self.optional]
-        self.windows: list[tuple[Slot, ...]] = []
+        self.kind_is_pure = [model.pure(f, value) for f, value in self.table.kinds]
+        self.kind_is_blind = [
+            model.blind(f, value) and not self.kind_is_pure[kind]
+            for kind, (f, value) in enumerate(self.table.kinds)
+        ]
+        self.optional_bits = self._bits_by_kind()
+        self.others: list[tuple[Slot, ...]] = []
+        self.blinds: list[tuple[Slot, ...]] = []
         self.pures: list[tuple[Slot, ...]] = []
+        self.blind_bits: list[int] = []
         self.bits: list[int] = []
         self.crashed: list[int] = []
         self.width = 0
         self._lay_out()
+        self.follower = self._followers()
+
+    def started_by(self, p: int, number: int) -> list[int]:
+        """The required calls from the p-th return on that began before the return of `number`, with `p` at
+        most that."""
+        found = list(range(p, number + 1))
+        later = number + 1
+        left = len(self.pures[number]) + len(self.blinds[number]) + len(self.others[number]) - 1
+        end = self.required[number].end or 0
+        while left > 0:
+            if self.required[later].start < end:
+                found.append(later)
+                left -= 1
+            later += 1
+        return found
 
     def _optional(self, calls: list[Call], model: Model) -> list[Call]:
         """Those that could matter: a call that leaves a state which no other call looks at is left out."""
@@ -144,18 +170,37 @@ class Problem:
             if not model.blind(call.f, call.value)
         }
         looks += sorted(others.difference(looks))
+        seen: dict[int, bool] = {}
         kept = []
         for call, left in sightless:
             own = self.table.kind(call.f, call.value)
-            row = None if left is ILLEGAL else self.table.rows[self.table.number(left)]
-            if row is None or any(row[kind] >= 0 for kind in looks if kind != own):
+            if own not in seen:
+                row = None if left is ILLEGAL else self.table.rows[self.table.number(left)]
+                seen[own] = row is None or any(row[kind] >= 0 for kind in looks if kind != own)
+            if seen[own]:
                 kept.append(call)
-        return kept
+        return sorted(kept, key=_start)
+
+    def _bits_by_kind(self) -> dict[int, int]:
+        """The optional calls of each kind, as bits by their number."""
+        found: dict[int, int] = {}
+        for number, kind in enumerate(self.optional_kinds):
+            found[kind] = found.get(kind, 0) | 1 << number
+        return found
+
+    def _followers(self) -> list[int]:
+        """For each p, the kind of the first call at or after it that is not blind; -1: none."""
+        found = [-1] * (len(self.required) + 1)
+        for p in range(len(self.required) - 1, -1, -1):
+            found[p] = found[p + 1] if self.kind_is_blind[self.kinds[p]] else self.kinds[p]
+        return found
 
     def _lay_out(self) -> None:
-        required, kinds, is_pure = self.required, self.kinds, self.is_pure
+        required, kinds = self.required, self.kinds
+        is_pure, is_blind = self.kind_is_pure, self.kind_is_blind
         by_start = sorted(range(len(required)), key=lambda p: required[p].start)
         self.bits = bits = [0] * (len(required) + 1)
+        slots: list[Slot] = [(0, 0)] * len(required)
         open_calls: list[int] = []
         free = -1
         started = crashed = 0
@@ -163,16 +208,22 @@ class Problem:
             end = call.end
             assert end is not None
             while started < len(by_start) and required[by_start[started]].start < end:
-                bit = free & -free
-                free ^= bit
-                bits[by_start[started]] = bit
-                insort(open_calls, by_start[started])
+                number = by_start[started]
+                bits[number] = free & -free
+                slots[number] = (bits[number], kinds[number])
+                free ^= bits[number]
+                insort(open_calls, number)
                 started += 1
             while crashed < len(self.optional) and self.optional[crashed].start < end:
                 crashed += 1
-            slots = [(bits[each], kinds[each]) for each in open_calls]
-            self.windows.append(tuple([slot for slot in slots if not is_pure[slot[1]]]))
-            self.pures.append(tuple([slot for slot in slots if is_pure[slot[1]]]))
+            found = [slots[each] for each in open_calls]
+            self.pures.append(tuple([slot for slot in found if is_pure[slot[1]]]))
+            blinds = tuple([slot for slot in found if is_blind[slot[1]]])
+            self.blinds.append(blinds)
+            self.blind_bits.append(sum([slot[0] for slot in blinds]))
+            self.others.append(
+                tuple([slot for slot in found if not is_pure[slot[1]] and not is_blind[slot[1]]])
+            )
             self.crashed.append(crashed)
             self.width = max(self.width, bits[p].bit_length())
             free |= bits[open_calls.pop(0)]
@@ -181,3 +232,7 @@ class Problem:
 def _end(call: Call) -> int:
     assert call.end is not None
     return call.end
+
+
+def _start(call: Call) -> int:
+    return call.start

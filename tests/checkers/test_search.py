@@ -124,7 +124,8 @@ def test_a_linearizable_history_stays_so_under_every_reduction(
         if may_go(gone, rest, model):
             assert can_be_linearized(rest, model)
         for at in quiet_positions(calls):
-            before = Search(Problem([call for call in calls if call.start < at], model), every_end=True)
+            problem = Problem([call for call in calls if call.start < at], model)
+            before = Search(problem, until=len(problem.required))
             assert before.run(10_000) is Answer.LINEARIZABLE
             later = [call for call in calls if call.end is None or call.end > at]
             assert any(can_be_linearized(later, model, state) for state in before.reached())

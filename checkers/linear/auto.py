@@ -1,0 +1,42 @@
+"""Which polynomial paths are asked before the search, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from checkers.linear.counters import counter
+from checkers.linear.heaps import priority_queue
+from checkers.linear.logs import append_log
+from checkers.linear.paths import Decision, Path
+from checkers.linear.problem import Call
+from checkers.linear.queues import fifo_queue, unordered_queue
+from checkers.linear.sets import set_of_elements
+from checkers.linear.stacks import stack
+from checkers.linear.unique import unique_values
+from checkers.models import MODELS, Model
+
+PATHS: Final[dict[str, tuple[Path, ...]]] = {
+    "register": (unique_values,),
+    "cas-register": (unique_values,),
+    "kv": (unique_values,),
+    "set": (set_of_elements,),
+    "counter": (counter,),
+    "fifo-queue": (fifo_queue,),
+    "unordered-queue": (unordered_queue,),
+    "stack": (stack,),
+    "priority-queue": (priority_queue,),
+    "append-log": (append_log,),
+}
+"""By the model's name; tried in order before the search."""
+
+
+def by_path(calls: Sequence[Call], model: Model) -> Decision | None:
+    """What the first path that can decide says. A model of one's own has none, whatever its name."""
+    if type(model) is not MODELS.get(model.name):
+        return None
+    for path in PATHS.get(model.name, ()):
+        decision = path(calls, model)
+        if decision is not None and (decision.order is not None or decision.core):
+            return decision
+    return None
