@@ -12,9 +12,9 @@ from typing import Any, Final
 from checkers.history import Op, Operation, pair
 from checkers.verdict import Status, Verdict
 
-ShouldServe = Callable[[Op, Op | None], str | None]
-"""Of an invocation and its completion (None: it never completed): where and when it should have been served,
-as words that name a group ("n3 from 8.4 s"), or None if it need not have been."""
+ShouldServe = Callable[[Op, Op | None], tuple[str, ...]]
+"""Of an invocation and its completion (None: it never completed): the groups that it belongs to, as words
+("n3", "n3 from 8.4 s"), if it should have been served; none if it need not have been."""
 
 SMALLEST_GROUP: Final = 5
 GROUP_REQUIRED: Final = 0.5
@@ -51,18 +51,17 @@ class Availability:
 
     def check(self, history: list[Op]) -> Verdict:
         groups: dict[str, list[Operation]] = {}
+        expected = 0
+        missed: list[Operation] = []
         for each in pair(history):
-            group = self._should_serve(each.invoke, each.completion)
-            if group is not None:
-                groups.setdefault(group, []).append(each)
-        missed = {
-            group: [each for each in asked if not self._was_served(each)] for group, asked in groups.items()
-        }
-        expected = sum(map(len, groups.values()))
-        served = expected - sum(map(len, missed.values()))
-        large = [group for group, asked in groups.items() if len(asked) >= SMALLEST_GROUP]
-        worst = max(large, key=lambda group: len(missed[group]) / len(groups[group]), default=None)
-        first = sorted((each for some in missed.values() for each in some), key=lambda each: each.start)
+            names = self._should_serve(each.invoke, each.completion)
+            for name in names:
+                groups.setdefault(name, []).append(each)
+            expected += bool(names)
+            if names and not self._was_served(each):
+                missed.append(each)
+        served = expected - len(missed)
+        worst, worst_missed = self._worst(groups)
         details: dict[str, Any] = {
             "expected": expected,
             "served": served,
@@ -72,21 +71,30 @@ class Availability:
             and {
                 "group": worst,
                 "expected": len(groups[worst]),
-                "served": len(groups[worst]) - len(missed[worst]),
+                "served": len(groups[worst]) - len(worst_missed),
             },
-            "missed": [_shown(each) for each in first[:MISSED_MAX]],
+            "missed": [_shown(each) for each in missed[:MISSED_MAX]],
         }
         if not expected:
             return Verdict(self.name, Status.VALID, "not judged: no operation had to be served", details)
         summary = f"served {served:,} of the {expected:,} operations that should have been"
         if served < self._required * expected:
-            summary += f" ({served / expected:.1%}, less than {self._required:.1%}); {_first(first[0])}"
-        elif worst and len(missed[worst]) > (1 - GROUP_REQUIRED) * len(groups[worst]):
+            summary += f" ({served / expected:.1%}, less than {self._required:.1%}); {_first(missed[0])}"
+        elif worst and len(worst_missed) > (1 - GROUP_REQUIRED) * len(groups[worst]):
             of = len(groups[worst])
-            summary += f", but only {of - len(missed[worst])} of {of} at {worst}; {_first(missed[worst][0])}"
+            summary += f", but only {of - len(worst_missed)} of {of} at {worst}; {_first(worst_missed[0])}"
         else:
             return Verdict(self.name, Status.VALID, summary, details)
         return Verdict(self.name, Status.INVALID, summary, details)
+
+    def _worst(self, groups: dict[str, list[Operation]]) -> tuple[str | None, list[Operation]]:
+        """The group, of those that are large enough, of which the least was served; and what was missed."""
+        large = {group: asked for group, asked in groups.items() if len(asked) >= SMALLEST_GROUP}
+        missed = {
+            group: [each for each in asked if not self._was_served(each)] for group, asked in large.items()
+        }
+        worst = max(missed, key=lambda group: len(missed[group]) / len(large[group]), default=None)
+        return worst, [] if worst is None else missed[worst]
 
     def _was_served(self, operation: Operation) -> bool:
         return operation.completion is not None and self._served(operation.completion)

@@ -102,28 +102,28 @@ class Weather:
 
 def should_serve(
     history: Iterable[Op], nodes: Sequence[str], concurrency: int, ring: Ring, codec: Codec
-) -> Callable[[Op, Op | None], str | None]:
-    """A judge of (invocation, completion): if the store should have served it, by which coordinator and in
-    which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
+) -> Callable[[Op, Op | None], tuple[str, ...]]:
+    """A judge of (invocation, completion): if the store should have served it, by which coordinator, and that
+    one in which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
     weather = Weather(history)
 
-    def judge(invoke: Op, completion: Op | None) -> str | None:
+    def judge(invoke: Op, completion: Op | None) -> tuple[str, ...]:
         if completion is None or not isinstance(invoke.process, int):
-            return None
+            return ()
         held = weather.during(invoke.time, completion.time)
         if held is None or held[1].unknown:
-            return None
+            return ()
         since, sky = held
         node = nodes[invoke.process % concurrency % len(nodes)]
         if node in sky.away | sky.paused:
-            return None
+            return ()
         body = codec.encode(invoke)
         if not isinstance(body, Status):
             level = parse_level(body.level, ring.replication)
             needed = level.reads if isinstance(body, Get) else level.writes
             if sky.reachable(node, ring.preference(body.key)) < needed:
-                return None
+                return ()
         stretch = since + (invoke.time - since) // STRETCH_NS * STRETCH_NS
-        return f"{node} from {stretch / 1e9:.1f} s"
+        return node, f"{node} from {stretch / 1e9:.1f} s"
 
     return judge

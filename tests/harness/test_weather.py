@@ -34,7 +34,7 @@ def served(
     value = {"read": None, "write": 1}[f]
     invoke = Op(time=at, process=NODES.index(node), f=f, key=key, value=value)
     completion = Op(time=at + S // 1000, process=invoke.process, type="ok", f=f, key=key)
-    return judge(invoke, completion) is not None
+    return bool(judge(invoke, completion))
 
 
 REPLICAS = RING.preference("r0")
@@ -108,14 +108,14 @@ def test_what_is_not_understood_or_went_wrong_excuses_everything(unclear: list[O
 def test_what_is_owed_is_grouped_by_coordinator_and_by_stretches_without_change() -> None:
     judge = should_serve(fault("pause", 10, {"nodes": ["n5"]}), NODES, 5, RING, Register("one", 60))
 
-    def group(process: int, at: int) -> str | None:
+    def group(process: int, at: int) -> tuple[str, ...]:
         return judge(*(Op(time=at, process=process, f="read", key="r0", type=t) for t in ("invoke", "ok")))  # type: ignore[arg-type]
 
-    assert group(0, 0) == "n1 from 0.0 s"
-    assert group(6, 3 * S) == "n2 from 0.0 s"
-    assert group(0, LONG_AFTER + S) == "n1 from 11.5 s"
-    assert group(0, LONG_AFTER + 11 * S) == "n1 from 21.5 s"
-    assert group(4, LONG_AFTER + S) is None
+    assert group(0, 0) == ("n1", "n1 from 0.0 s")
+    assert group(6, 3 * S) == ("n2", "n2 from 0.0 s")
+    assert group(0, LONG_AFTER + S) == ("n1", "n1 from 11.5 s")
+    assert group(0, LONG_AFTER + 11 * S) == ("n1", "n1 from 21.5 s")
+    assert group(4, LONG_AFTER + S) == ()
 
 
 def test_a_start_that_failed_is_forgiven_once_one_succeeds() -> None:
