@@ -7,10 +7,12 @@ import io
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from pathlib import Path
+from typing import Final, NoReturn, get_args
 
+from checkers.formats import Format
 from checkers.history import HistoryError
-from checkers.models import MODELS
+from checkers.models import FailedCas, model_named
 from harness import catalog, commands
 from harness.plan import Plan, PlanError
 from harness.recorder import RecorderError
@@ -39,6 +41,20 @@ On cluster sim a seed fixes the whole history. On the others it fixes what is as
 injected, not how the nodes interleave.
 
 """
+
+
+def _model(spec: str) -> str:
+    try:
+        model_named(spec)
+    except HistoryError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return spec
+
+
+def _jobs(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 256):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of processes from 1 to 256")
+    return int(text)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -151,6 +167,7 @@ def _add_run(subparsers: argparse._SubParsersAction[_Parser]) -> None:
         metavar="S",
         help=f"for judging: {seconds}",
     )
+    add("--stop-on-violation", action="store_true", help="end the run at the first violation that is seen")
     add("--seed", type=int, metavar="N", help="of everything that is drawn (drawn itself, and printed)")
     add("--json", action="store_true", help="print the results as one JSON object, and nothing else")
     add("--quiet", action="store_true", help="no live view, only the report")
@@ -167,12 +184,24 @@ def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     )
     check.set_defaults(command=commands.check)
     check.add_argument("files", nargs="+", metavar="FILE")
-    check.add_argument("--model", choices=MODELS, help="what was recorded (told from the operations)")
-    check.add_argument(
+    add = check.add_argument
+    add("--model", type=_model, metavar="NAME", help="what was recorded (told from the operations)")
+    formats = [form.value for form in Format]
+    add("--format", choices=formats, help="what the files are (told from their content)")
+    add(
+        "--failed-cas",
+        choices=get_args(FailedCas),
+        help="what a failed cas tells: nothing; that the value was another one; or that, if its error is "
+        "mismatch (by the format: EDN ignore, Jepsen's log observe, JSON lines mismatch)",
+    )
+    add(
         "--independent",
         action="store_true",
         help="values are [key value] pairs, as jepsen.independent writes them",
     )
+    add("--jobs", type=_jobs, default=1, metavar="N", help="files judged at once (%(default)s)")
+    add("--html", type=Path, metavar="OUT", help="draw the verdict of one file as a page")
+    add("--svg", type=Path, metavar="OUT", help="draw the verdict of one file as a picture")
     check.add_argument(
         "--json", action="store_true", help="print a line of JSON for each file, and nothing else"
     )

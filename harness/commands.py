@@ -6,25 +6,30 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
+import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from checkers.formats import read_history
+from checkers.formats import Format, read_history
 from checkers.history import HistoryError
+from checkers.linear import Progress
 from checkers.models import MODELS
-from checkers.verdict import Status, worst
+from checkers.verdict import Status, Verdict, worst
 from harness import catalog
 from harness import plan as plans
 from harness.catalog import Pieces
-from harness.judge import judge, judge_file
-from harness.plan import Plan
+from harness.check import Reading
+from harness.judge import judge
+from harness.plan import Plan, PlanError
 from harness.report import artifacts, perf
 from harness.report.artifacts import ArtifactsError, Ending, RunDir
 from harness.report.console import render, render_check
@@ -96,13 +101,15 @@ def analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 def check(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Judge history files, each by itself; one that is refused does not keep the others from it."""
+    if (args.html or args.svg) and len(args.files) > 1:
+        raise PlanError(f"--html and --svg draw one history, and {len(args.files)} files were given")
+    form = None if args.format is None else Format(args.format)
+    reading = Reading(args.model, form, args.failed_cas, args.independent, args.html, args.svg)
     console = Terminal()
     verdicts = []
-    for file in args.files:
-        try:
-            verdict = judge_file(file, args.model, args.independent)
-        except HistoryError as error:
-            print(f"harness: {error}", file=sys.stderr)
+    for file, verdict in zip(args.files, _verdicts(reading, args.files, args.jobs), strict=True):
+        if isinstance(verdict, str):
+            print(f"harness: {verdict}", file=sys.stderr)
             continue
         verdicts.append(verdict)
         if args.json:
@@ -112,6 +119,35 @@ def check(args: argparse.Namespace, words: Sequence[str]) -> int:
     if len(verdicts) < len(args.files):
         return EXIT_REFUSED
     return EXIT[worst(verdict.status for verdict in verdicts)]
+
+
+def _verdicts(reading: Reading, files: Sequence[str], jobs: int) -> Iterator[Verdict | str]:
+    """Each file's verdict, or why it was refused, in their order; progress is shown on a terminal."""
+    console = Console(stderr=True)
+    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as display:
+        task = display.add_task("", total=len(files))
+        if jobs > 1 and len(files) > 1:
+            with ProcessPoolExecutor(min(jobs, len(files))) as pool:
+                for verdict in pool.map(partial(_verdict, reading), files):
+                    display.advance(task)
+                    yield verdict
+            return
+        for number, file in enumerate(files):
+
+            def show(progress: Progress, file: str = file, number: int = number) -> None:
+                keys = f"{progress.keys_decided} of {progress.keys} keys, {progress.steps:,} steps"
+                display.update(task, completed=number, description=f"{file}: {keys}")
+
+            yield _verdict(reading, file, show)
+
+
+def _verdict(
+    reading: Reading, file: str, progress: Callable[[Progress], None] | None = None
+) -> Verdict | str:
+    try:
+        return reading.judge(file, progress)
+    except HistoryError as error:
+        return str(error)
 
 
 def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -152,6 +188,7 @@ def _plan(args: argparse.Namespace, words: Sequence[str]) -> Plan:
         op_timeout_s=args.op_timeout,
         fault_interval_s=args.fault_interval,
         analysis_limit_s=args.analysis_limit,
+        stop_on_violation=args.stop_on_violation,
         seed=secrets.randbelow(1 << 32) if args.seed is None else args.seed,
         argv=("harness", *words),
         versions=plans.versions(),

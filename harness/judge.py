@@ -1,19 +1,13 @@
-"""From a plan and a history to a verdict; the same for a run that just ended and for one read back. And from
-a file that others recorded to a verdict."""
+"""From a plan and a history to a verdict; the same for a run that just ended and for one read back."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from checkers.availability import Availability
 from checkers.compose import check_all
-from checkers.formats import detect_format, read_history
-from checkers.history import HistoryError, Op
-from checkers.linear import Linearizable
-from checkers.models import MODELS, guess_model
+from checkers.history import Op
 from checkers.stats import Stats
 from checkers.verdict import Checker, Verdict
 from harness import ledger
@@ -38,19 +32,6 @@ def judge(
     return Judgement(
         check_all([*checkers, _Availability(plan, codec), Stats(), faults], history, "run"), entries
     )
-
-
-def judge_file(file: str, model: str | None, independent: bool) -> Verdict:
-    """A recorded history, as `model` (None: told from its operations). Raises `HistoryError`, one sentence
-    that names the file."""
-    if os.path.exists(file) and not os.path.isfile(file):
-        raise HistoryError(f"{file}: not a regular file")
-    history = read_history(file, independent=independent)
-    try:
-        name = model or guess_model(history)
-        return Linearizable(MODELS[name](), failed_cas=detect_format(Path(file)).failed_cas).check(history)
-    except HistoryError as error:
-        raise HistoryError(f"{file}: {error}") from None
 
 
 class _Availability:

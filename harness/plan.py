@@ -66,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     op_timeout_s: float = 1.0
     fault_interval_s: float = 10.0
     analysis_limit_s: float = 60.0
+    stop_on_violation: bool = False
     seed: int = 0
     argv: tuple[str, ...] = ()
     versions: dict[str, str] = {}
@@ -159,6 +160,8 @@ def replay_command(plan: Plan) -> str:
         value = getattr(plan, field)
         if value != getattr(defaults, field):
             words += [flag, write(value)]
+    if plan.stop_on_violation:
+        words.append("--stop-on-violation")
     return shlex.join([*words, "--seed", str(plan.seed)])
 
 

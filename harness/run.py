@@ -13,6 +13,7 @@ from typing import Protocol
 import trio
 
 from checkers.history import Op
+from checkers.linear import Stream
 from harness.client import Codec
 from harness.cluster.base import Cluster, ClusterError
 from harness.cluster.sim import SimCluster
@@ -39,6 +40,8 @@ class Work(Codec, Protocol):
     """What a run needs of a workload."""
 
     def generator(self, seed: int) -> Generator: ...
+
+    def stream(self) -> Stream: ...
 
 
 class Faults(Protocol):
@@ -78,9 +81,13 @@ def execute(
     recorder = Recorder(run_dir.history)
     recorded = Recorded(recorder.history)
 
+    stream = work.stream() if plan.stop_on_violation else None
+
     def on_event(op: Op) -> None:
         recorder.record(op)
         live.on_op(op)
+        if stream is not None and stream.feed(op) is not None:
+            stop.wished = True
 
     scheduler = Scheduler(schedule(plan, work, faults), plan.concurrency, on_event)
     one = _Run(plan, work, faults, cluster, run_dir, live, stop, recorder, scheduler, recorded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from checkers.linear import Stream
 from checkers.verdict import Checker
 from harness.client import Codec
 from harness.generator import Generator
@@ -21,3 +22,7 @@ class Workload(Codec, Protocol):
     def generator(self, seed: int) -> Generator: ...
 
     def checkers(self) -> list[Checker]: ...
+
+    def stream(self) -> Stream:
+        """Judges the history while it comes in, for runs that stop at the first violation."""
+        ...

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from checkers.history import Op
-from checkers.linear import Linearizable
+from checkers.linear import Linearizable, Stream
 from checkers.models import CasRegister
 from checkers.verdict import Checker
 from harness.context import Context
@@ -65,6 +65,9 @@ class Register:
 
     def checkers(self) -> list[Checker]:
         return [Linearizable(CasRegister(), failed_cas="mismatch", seconds=self._analysis_limit_s)]
+
+    def stream(self) -> Stream:
+        return Stream(CasRegister(), failed_cas="mismatch")
 
 
 class RegisterOps(Struct, frozen=True):

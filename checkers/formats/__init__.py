@@ -64,22 +64,24 @@ def detect_format(path: Path) -> Format:
 def read_history(
     path: Path | str,
     *,
+    form: Format | None = None,
     independent: bool = False,
     allow_torn_tail: bool = False,
     notice: Callable[[str], None] | None = None,
 ) -> list[Op]:
     """The events of a recorded history, in the order of the file, known to pair up.
 
-    `independent`: values are jepsen.independent's tuples; [k v] becomes the key str(k) and the value v.
-    `allow_torn_tail`: the history of a killed run; a last JSONL line without a newline is dropped (and
-    `notice` gets a sentence that says so), and a file with nothing in it is an empty history.
+    `form`: what the file is, if its content is not to decide. `independent`: values are jepsen.independent's
+    tuples; [k v] becomes the key str(k) and the value v. `allow_torn_tail`: the history of a killed run; a
+    last JSONL line without a newline is dropped (and `notice` gets a sentence that says so), and a file with
+    nothing in it is an empty history.
     """
     path = Path(path)
     builder = Builder(path, independent)
     if allow_torn_tail and not head(path).strip():
         return []
     try:
-        form = _torn_format(path) if allow_torn_tail else detect_format(path)
+        form = form or (_torn_format(path) if allow_torn_tail else detect_format(path))
         if form is Format.JSONL:
             read_jsonl(path, builder, allow_torn_tail, notice)
         elif form is Format.EDN:

@@ -58,6 +58,21 @@ MODELS: Final[dict[str, type[Model]]] = {
 """Models by name; each has a one-line `summary`, and can be made without arguments."""
 
 
+def model_named(spec: str) -> Model:
+    """The model that `NAME` or, where it counts something, `NAME:N` asks for: `semaphore:5` has five permits,
+    `reentrant-mutex:3` can be held three times over. HistoryError if there is none."""
+    name, _, count = spec.partition(":")
+    if name in MODELS and not count:
+        return MODELS[name]()
+    if count.isascii() and count.isdigit() and int(count) > 0:
+        if name == Semaphore.name:
+            return Semaphore(int(count))
+        if name == ReentrantMutex.name:
+            return ReentrantMutex(int(count))
+    counted = ", ".join(f"{model.name}:N" for model in (Semaphore, ReentrantMutex))
+    raise HistoryError(f"there is no model {spec!r}; there are {', '.join(MODELS)}, {counted}")
+
+
 def guess_model(history: Iterable[Op]) -> str:
     """The name of the first model that has all the clients' operations, and whose values look like what they
     were answered; HistoryError if none has. Of several that would do it is the first in `MODELS`, so that a
@@ -103,5 +118,6 @@ __all__ = [
     "Value",
     "frozen",
     "guess_model",
+    "model_named",
     "show",
 ]

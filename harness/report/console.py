@@ -115,7 +115,9 @@ def _header(run: RunSummary, span_s: float) -> RenderableType:
     clock = " of virtual time" if plan.cluster in SIMULATED else ""
     ran = f"{span_s:.1f} s{clock}, {plan.concurrency} clients, {plan.rate:g} operations/s asked for"
     if run.interrupted_s is not None:
-        ran += f"; interrupted at {run.interrupted_s:.1f} of {plan.time_limit_s:g} s"
+        violated = plan.stop_on_violation and run.verdict.status is Status.INVALID
+        ended = "stopped by a violation" if violated else "interrupted"
+        ran += f"; {ended} at {run.interrupted_s:.1f} of {plan.time_limit_s:g} s"
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()

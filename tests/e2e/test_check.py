@@ -67,6 +67,53 @@ def test_the_model_can_be_named(tmp_path: Path) -> None:
     assert harness(tmp_path, "check", "lock", "--model", "mutex").returncode == 1
 
 
+def test_a_semaphore_has_as_many_permits_as_one_says(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text(
+        "".join(
+            f"{{:process {p} :type {t} :f :acquire :value nil}}\n" for p in (0, 1) for t in (":invoke", ":ok")
+        )
+    )
+    assert harness(tmp_path, "check", "s", "--model", "semaphore:2").returncode == 0
+    assert harness(tmp_path, "check", "s", "--model", "semaphore").returncode == 1
+
+
+def test_what_a_failed_cas_tells_is_up_to_the_user(tmp_path: Path) -> None:
+    events = [
+        (":invoke", ":write 1"),
+        (":ok", ":write 1"),
+        (":invoke", ":cas [1 2]"),
+        (":fail", ":cas [1 2]"),
+    ]
+    lines = [
+        f"{{:process 0 :type {kind} :f {' :value '.join(what.split(' ', 1))}}}\n" for kind, what in events
+    ]
+    (tmp_path / "h").write_text("".join(lines))
+    assert harness(tmp_path, "check", "h").returncode == 0
+    assert harness(tmp_path, "check", "h", "--failed-cas", "observe").returncode == 1
+
+
+def test_a_verdict_is_drawn_as_a_page_and_as_a_picture(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text(STALE_LOG)
+    (tmp_path / "good").write_text(VALID_EDN)
+    for file, code in (("bad", 1), ("good", 0)):
+        done = harness(tmp_path, "check", file, "--html", f"{file}.html", "--svg", f"{file}.svg")
+        assert done.returncode == code, done.stderr
+        assert (tmp_path / f"{file}.html").read_text().startswith("<!DOCTYPE html>")
+        assert (tmp_path / f"{file}.svg").read_text().startswith("<svg")
+    refused = harness(tmp_path, "check", "bad", "good", "--html", "x.html")
+    assert refused.returncode == 254
+    assert "one history" in refused.stderr
+
+
+def test_several_processes_judge_as_one_does(tmp_path: Path) -> None:
+    for name, content in (("a", VALID_EDN), ("b", STALE_LOG), ("c", STALE_JSONL), ("d", "garbage")):
+        (tmp_path / name).write_text(content)
+    alone, together = (harness(tmp_path, "check", "a", "b", "c", "d", "--json", "--jobs", n) for n in "12")
+    assert (alone.returncode, alone.stdout) == (together.returncode, together.stdout)
+    assert alone.returncode == 254
+    assert alone.stderr == together.stderr
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [

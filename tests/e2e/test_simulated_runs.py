@@ -31,6 +31,15 @@ def test_level_one_under_partition_is_convicted_in_words(tmp_path: Path) -> None
     assert "acknowledged" in done.stdout
 
 
+def test_a_run_that_is_to_stop_at_a_violation_does_and_explains_it(tmp_path: Path) -> None:
+    words = ("run", "--level", "one", "--faults", "partition", "--seed", "1", "--stop-on-violation")
+    done = harness(tmp_path, *words)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "stopped by a violation at" in done.stdout
+    assert "Counterexample" in done.stdout
+    assert "--stop-on-violation --seed 1" in done.stdout
+
+
 def test_one_seed_is_one_history_whatever_python_hashes(tmp_path: Path) -> None:
     digests = {
         result_of(harness(tmp_path, *FAULTY, "--json", PYTHONHASHSEED=seed))["digest"]

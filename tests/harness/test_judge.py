@@ -8,7 +8,8 @@ import pytest
 
 from checkers.history import NEMESIS, HistoryError, Op
 from checkers.verdict import Status
-from harness.judge import judge, judge_file
+from harness.check import Reading
+from harness.judge import judge
 from harness.plan import Plan
 from workloads.register import Register
 
@@ -31,4 +32,4 @@ def test_faults_that_make_no_sense_leave_availability_unknown(value: object) -> 
 
 def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="not a regular file"):
-        judge_file(str(tmp_path), None, independent=False)
+        Reading().judge(str(tmp_path))
