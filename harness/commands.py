@@ -162,7 +162,7 @@ def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
     }
     for kind, names in kinds.items():
         for name, summary in names.items():
-            line = Text.assemble((f"{kind:<10}", "dim"), (f"{name:<16}", "bold"), summary)
+            line = Text.assemble((f"{kind:<10}", "dim"), (f"{name:<18}", "bold"), summary)
             console.print(line, soft_wrap=True)
     return 0
 

@@ -44,7 +44,7 @@ def read_jsonl(
             raise refusal(path, number, f"this is not an operation: {_lower(str(error))}") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             cut = "" if ended else "; the last line has no newline, so the file may have been cut off"
-            raise refusal(path, number, f"this is not JSON: {_lower(str(error))}{cut}") from None
+            raise refusal(path, number, f"this is not JSON ({error}){cut}") from None
         except HistoryError as error:
             raise refusal(path, number, error) from None
 

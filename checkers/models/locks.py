@@ -108,7 +108,7 @@ class Semaphore(Model):
     permits, each with how many, by their text."""
 
     name = "semaphore"
-    summary = "acquire and release of permits (one, unless constructed with more)"
+    summary = "acquire and release of permits: one, or as many as semaphore:N says"
     operations = frozenset({"acquire", "release"})
     initial = ()
 
