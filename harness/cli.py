@@ -38,7 +38,8 @@ RUN_EXAMPLES: Final = """examples:
   harness run --nodes 3 --concurrency 30 --rate 1000 --faults none
 
 On cluster sim a seed fixes the whole history. On the others it fixes what is asked and which faults are
-injected, not how the nodes interleave.
+injected, not how the nodes interleave. ctrl-C heals, stops, and judges what was recorded; a second one ends
+everything at once.
 
 """
 

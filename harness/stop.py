@@ -17,6 +17,7 @@ class StopWish:
 
     def __init__(self, at_once: Callable[[], object] = lambda: None) -> None:
         self.wished = False
+        self._signalled = False
         self._at_once = at_once
         self._before: dict[signal.Signals, signal._HANDLER] = {}
 
@@ -32,8 +33,8 @@ class StopWish:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self.wished:
+        if self._signalled:
             self._at_once()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        self.wished = True
+        self.wished = self._signalled = True

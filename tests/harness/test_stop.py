@@ -33,6 +33,13 @@ def test_one_signal_is_a_wish_and_afterwards_all_is_as_before(number: signal.Sig
     assert signal.getsignal(number) is before
 
 
+def test_a_run_that_stops_by_itself_still_takes_the_first_signal_as_a_wish() -> None:
+    with StopWish() as stop:
+        stop.wished = True
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wished
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_second_signal_ends_the_process_after_a_last_word(number: signal.Signals) -> None:
     script = TWICE.format(number.name)
