@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from checkers.linear.counters import counter
-from checkers.linear.heaps import priority_queue
-from checkers.linear.logs import append_log
-from checkers.linear.paths import Decision, Path
+from checkers.linear.paths.base import Decision, Path
+from checkers.linear.paths.counters import counter
+from checkers.linear.paths.heaps import priority_queue
+from checkers.linear.paths.logs import append_log
+from checkers.linear.paths.queues import fifo_queue, unordered_queue
+from checkers.linear.paths.sets import set_of_elements
+from checkers.linear.paths.stacks import stack
+from checkers.linear.paths.unique import unique_values
 from checkers.linear.problem import Call
-from checkers.linear.queues import fifo_queue, unordered_queue
-from checkers.linear.sets import set_of_elements
-from checkers.linear.stacks import stack
-from checkers.linear.unique import unique_values
 from checkers.models import MODELS, Model
 
 PATHS: Final[dict[str, tuple[Path, ...]]] = {

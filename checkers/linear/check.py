@@ -16,7 +16,7 @@ from checkers.history import Op, Operation, pair
 from checkers.linear.auto import by_path
 from checkers.linear.convict import blocked_of_path, core_of_path, core_of_search
 from checkers.linear.explain import accusation, describe_event
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
 from checkers.linear.problem import Call, Problem, calls_of
 from checkers.linear.search import Answer
 from checkers.linear.segments import Segments

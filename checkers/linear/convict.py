@@ -12,7 +12,7 @@ from typing import Final
 
 from checkers.linear.auto import by_path
 from checkers.linear.minimize import Core, Minimizer, cut
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
 from checkers.linear.problem import Call, Problem
 from checkers.linear.rules import Config
 from checkers.linear.search import Answer, Search

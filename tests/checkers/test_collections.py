@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from checkers.history import Op, Operation, pair
 from checkers.linear import Linearizable
 from checkers.linear.auto import PATHS
-from checkers.linear.counters import counter
-from checkers.linear.heaps import priority_queue
-from checkers.linear.logs import append_log
 from checkers.linear.minimize import cut
-from checkers.linear.paths import Decision, Path
+from checkers.linear.paths.base import Decision, Path
+from checkers.linear.paths.counters import counter
+from checkers.linear.paths.heaps import priority_queue
+from checkers.linear.paths.logs import append_log
+from checkers.linear.paths.queues import fifo_queue, unordered_queue
+from checkers.linear.paths.sets import set_of_elements
+from checkers.linear.paths.stacks import stack
 from checkers.linear.problem import Call, Problem, calls_of
-from checkers.linear.queues import fifo_queue, unordered_queue
 from checkers.linear.search import Answer, Search
-from checkers.linear.sets import set_of_elements
-from checkers.linear.stacks import stack
 from checkers.models import (
     MODELS,
     UNSEEN,

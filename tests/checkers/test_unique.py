@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from checkers.history import Op, pair
 from checkers.linear.minimize import cut
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.unique import unique_values
 from checkers.linear.problem import Call, Problem, calls_of
 from checkers.linear.search import Answer, Search
-from checkers.linear.unique import unique_values
 from checkers.linear.verify import verify
 from checkers.models import ILLEGAL, CasRegister, FailedCas, Kv, Model, Register
 from tests.support.histories import can_be_linearized, history

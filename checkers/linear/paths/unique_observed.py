@@ -7,8 +7,8 @@ from bisect import bisect_left
 from itertools import accumulate
 from typing import Final
 
+from checkers.linear.paths.unique_layout import AMBIGUOUS, NEVER, NOWHERE, Layout
 from checkers.linear.problem import Call
-from checkers.linear.unique_layout import AMBIGUOUS, NEVER, NOWHERE, Layout
 from checkers.models import ILLEGAL, Model, State
 
 _LOOKED_AT: Final = 50

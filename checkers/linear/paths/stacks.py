@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from checkers.linear.floating import with_floating
-from checkers.linear.lives import NEVER, Conflict, Life, Moments, covering, moments
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.floating import with_floating
+from checkers.linear.paths.lives import NEVER, Conflict, Life, Moments, covering, moments
+from checkers.linear.paths.unseen import decide
 from checkers.linear.problem import Call
-from checkers.linear.unseen import decide
 from checkers.models import Model
 
 Nest = list[Any]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from checkers.linear.floating import with_floating
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.floating import with_floating
 from checkers.linear.problem import Call
 from checkers.models import Model, Value
 from checkers.models.sets import SHOWED

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Final
 
-from checkers.linear.floating import with_floating
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.floating import with_floating
 from checkers.linear.problem import Call
 from checkers.models import Model
 

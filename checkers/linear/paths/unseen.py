@@ -12,8 +12,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from checkers.linear.lives import NEVER, Conflict, Life, Lives, lives_of
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.lives import NEVER, Conflict, Life, Lives, lives_of
 from checkers.linear.problem import Call
 from checkers.models import UNSEEN, Value
 

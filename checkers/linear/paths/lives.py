@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
 from checkers.linear.problem import Call
 from checkers.models import UNSEEN, Value
 

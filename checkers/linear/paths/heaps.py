@@ -10,10 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from checkers.linear.lives import NEVER, Conflict, Life, covering
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.lives import NEVER, Conflict, Life, covering
+from checkers.linear.paths.unseen import decide
 from checkers.linear.problem import Call
-from checkers.linear.unseen import decide
 from checkers.models import Model
 
 Step = tuple[int, int, int, int, Call]

@@ -16,11 +16,11 @@ from itertools import pairwise
 from operator import attrgetter, lt
 from typing import Final
 
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.unique_conflict import Conflict, earliest_conflict, misplaced
+from checkers.linear.paths.unique_layout import NOWHERE, Layout, lay_out
+from checkers.linear.paths.unique_observed import adopt, with_observations
 from checkers.linear.problem import Call
-from checkers.linear.unique_conflict import Conflict, earliest_conflict, misplaced
-from checkers.linear.unique_layout import NOWHERE, Layout, lay_out
-from checkers.linear.unique_observed import adopt, with_observations
 from checkers.models import Model
 
 _ROUNDS: Final = 8

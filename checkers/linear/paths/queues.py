@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from checkers.linear.lives import NEVER, Conflict, Life, Moments, moments
-from checkers.linear.paths import Decision
+from checkers.linear.paths.base import Decision
+from checkers.linear.paths.lives import NEVER, Conflict, Life, Moments, moments
+from checkers.linear.paths.unseen import decide
 from checkers.linear.problem import Call
-from checkers.linear.unseen import decide
 from checkers.models import UNSEEN, Model
 
 Step = tuple[int, int, int, Call]

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from checkers.linear.paths.unique_layout import NEVER, NOWHERE, Layout
 from checkers.linear.problem import Call
-from checkers.linear.unique_layout import NEVER, NOWHERE, Layout
 from checkers.models import ILLEGAL, Illegal, Model, State
 
 LONG: Final = 20
