@@ -72,10 +72,10 @@ class Linearizable:
 
     `details` of a valid verdict, with `witness`: `linearization`, for each key the starts of its calls in a
     legal order. Of an invalid one: `key`; `explanation`, sentences; `operations`, the smallest part that is
-    wrong; `minimal`, False if the budget for shrinking it ran out; `begins_as`, the state it begins in;
-    `blocked_at`, the position of the completion that no order explains. Of an unknown one: `undecided`,
-    with how many completions were explained for each key. Of any: `model`, `operations_judged`, `keys`,
-    `keys_decided`, `steps`.
+    wrong; `minimal`, False if the budget for shrinking it ran out; `out_of`, more than there are `operations`
+    if they are only the last of so many; `begins_as`, the state it begins in; `blocked_at`, the position of
+    the completion that no order explains. Of an unknown one: `undecided`, with how many completions were
+    explained for each key. Of any: `model`, `operations_judged`, `keys`, `keys_decided`, `steps`.
     """
 
     name = "linearizable"
@@ -144,6 +144,7 @@ class Linearizable:
             "explanation": found.sentences,
             "operations": found.operations,
             "minimal": core.minimal,
+            "out_of": core.out_of or len(core.calls),
             "begins_as": core.initial,
             "blocked_at": blocked.end,
         }

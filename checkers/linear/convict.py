@@ -18,7 +18,7 @@ from checkers.linear.rules import Config
 from checkers.linear.search import Answer, Search
 from checkers.linear.segments import Segments
 from checkers.linear.sweep import Sweep
-from checkers.models import ILLEGAL, Model
+from checkers.models import ILLEGAL, Model, State
 
 MINIMIZE_STEPS: Final = 300_000
 WHOLE: Final = 150
@@ -41,11 +41,7 @@ def core_of_search(search: Segments, number: int, calls: Sequence[Call], model: 
         short = cut(calls, blocked, model)
         if len(short) > WHOLE:
             core = _alone(blocked, short, model) or _overwritten(blocked, short, model)
-            return (
-                core
-                or _stretch(search, number, model)
-                or Core(short[-SHOWN:], model.initial, 0, minimal=False)
-            )
+            return core or _stretch(search, number, model) or _last_of(short, blocked, model.initial, 0)
     return Minimizer(model, MINIMIZE_STEPS).core(calls, blocked)
 
 
@@ -61,7 +57,14 @@ def core_of_path(decision: Decision, model: Model) -> Core:
             last = search.problem.required[search.deepest]
             core = Minimizer(model, MINIMIZE_STEPS).core(calls, last, initial, begun)
             return core._replace(quiet=core.begun != begun)
-    return Core(calls[-SHOWN:], initial, begun, minimal=False, quiet=False)
+    return _last_of(calls, max(calls, key=lambda call: -1 if call.end is None else call.end), initial, begun)
+
+
+def _last_of(calls: Sequence[Call], blocked: Call, initial: State, begun: int) -> Core:
+    """The last of too many calls, `blocked` among them."""
+    others = [call for call in calls if call is not blocked][1 - SHOWN :]
+    shown = sorted([*others, blocked], key=_start)
+    return Core(shown, initial, begun, minimal=False, quiet=False, out_of=len(calls))
 
 
 def blocked_of_path(decision: Decision, calls: Sequence[Call], model: Model) -> Call:

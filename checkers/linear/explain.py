@@ -32,6 +32,8 @@ def accusation(
     model: Model, key: str | None, core: Core, operations: Sequence[Operation], calls: Sequence[Call]
 ) -> Accusation:
     """`operations` and `calls` are all of the key's, before anything was left out."""
+    if core.out_of:
+        return _too_long(model, key, core)
     search = Search(Problem(core.calls, model, core.initial))
     answer = search.run(EXPLAIN_STEPS)
     accused = search.problem.required[-1]
@@ -39,6 +41,17 @@ def accusation(
     sentences = [case.contradiction() or case.without_order(), *case.context()]
     if answer is Answer.IMPOSSIBLE and search.problem.required[search.deepest] is accused:
         sentences.append(case.possible(search.reached()))
+    return Accusation(sentences, [describe_event(call) for call in core.calls])
+
+
+def _too_long(model: Model, key: str | None, core: Core) -> Accusation:
+    """Of a contradiction that is not shown whole nothing is said but that."""
+    last = max((call for call in core.calls if call.end is not None), key=lambda call: call.end or 0)
+    sentences = [
+        f"{told(model, key, last)}, which no order of it and {core.out_of - 1} other operations explains",
+        f"Those are too many to tell; these are the last {len(core.calls)} of them:",
+        *(f"  {told(model, key, call)}" for call in core.calls[-MANY:]),
+    ]
     return Accusation(sentences, [describe_event(call) for call in core.calls])
 
 

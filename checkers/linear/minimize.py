@@ -27,13 +27,15 @@ TOLD: Final = 3
 class Core(NamedTuple):
     """Calls that cannot be linearized from `initial`. `begun`: the position in the history from which they
     were taken (0: its start); `quiet`: nothing was running there. `minimal`: leaving out any one more
-    (soundly) was shown to acquit."""
+    (soundly) was shown to acquit. `out_of`: if not 0, `calls` are only the last of so many, which are too
+    many to tell; they need not contradict each other by themselves."""
 
     calls: list[Call]
     initial: State
     begun: int
     minimal: bool
     quiet: bool = True
+    out_of: int = 0
 
 
 class _Spent(Exception):

@@ -140,7 +140,8 @@ def _panel(leaf: Verdict, told: Sequence[Told], width: int, glyphs: Glyphs) -> R
         body.append(Text(f"{len(told) - ROWS_MAX} earlier operations of it are not shown", "dim"))
     if any(_is_blocked(row, blocked_at) for row in told):
         mark = (MARKED_ASCII if glyphs is ASCII else MARKED).middle * 3
-        body.append(Text(f"{mark} fits into no order of the others", "red"))
+        whole = leaf.details.get("out_of", len(told)) == len(told)
+        body.append(Text(f"{mark} fits into no order of {'the others' if whole else 'all of them'}", "red"))
     if after:
         body += [Text(), *map(Text, after)]
     title = Text("Counterexample" if key is None else f"Counterexample: key {key}", "bold red")

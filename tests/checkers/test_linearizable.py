@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from checkers import models
 from checkers.history import HistoryError, Op
 from checkers.linear import Linearizable, Progress
 from checkers.models import ILLEGAL, CasRegister, Kv, Model, MultiRegister, Mutex, Register
@@ -308,3 +309,23 @@ def test_progress_is_told_after_every_turn() -> None:
 def test_options_out_of_range_are_refused(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is one of ignore, observe, mismatch|is above 0"):
         Linearizable(Register(), **option)
+
+
+def test_a_contradiction_too_long_to_tell_is_not_told_as_if_its_end_were_the_whole() -> None:
+    """A counter's smallest wrong part is as long as its value: leaving out any one addition would acquit."""
+    additions = [Op(process=0, type=t, f="add", value=1) for _ in range(2_500) for t in ("invoke", "ok")]
+    events = [
+        *additions,
+        Op(process=0, type="invoke", f="read"),
+        Op(process=0, type="ok", f="read", value=2_400),
+    ]
+    verdict = Linearizable(models.Counter()).check(events)
+    assert verdict.status is Status.INVALID
+    assert verdict.details["blocked_at"] == len(events) - 1
+    shown = len(verdict.details["operations"])
+    assert shown < verdict.details["out_of"] == 2_501
+    told = " ".join(verdict.details["explanation"])
+    assert "which no order of it and 2500 other operations explains" in told
+    assert f"these are the last {shown} of them" in told
+    assert "contradict each other" not in told
+    assert verdict.details["operations"][-1]["f"] == "read"
