@@ -14,6 +14,8 @@ from checkers.formats import Format
 from checkers.history import HistoryError
 from checkers.models import FailedCas, model_named
 from harness import catalog, commands
+from harness.lab import commands as lab_commands
+from harness.lab.layout import LabError
 from harness.plan import Plan, PlanError
 from harness.recorder import RecorderError
 from harness.report.artifacts import ArtifactsError, NoSuchRun
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(args.command(args, words))
     except (PlanError, HistoryError, NoSuchRun) as error:
         return _fail(str(error), commands.EXIT_REFUSED)
-    except (ArtifactsError, RecorderError) as error:
+    except (ArtifactsError, RecorderError, LabError) as error:
         return _fail(str(error), commands.EXIT_FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", commands.EXIT_FAILED)
@@ -102,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(subparsers)
     _add_check(subparsers)
     _add_analyze(subparsers)
+    lab_commands.add_to(subparsers.add_parser("lab", help=lab_commands.HELP), _Parser)
     listing = subparsers.add_parser(
         "list", help="the workloads, faults, clusters, levels and models, a line each"
     )

@@ -1,0 +1,154 @@
+"""Which hosts are connected to and which are refused, and what happens when a connection breaks."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from harness.lab.keys import new_key_pair
+from harness.remote import connection as connections
+from harness.remote import transport
+from harness.remote.connection import Connection
+from harness.remote.errors import (
+    ConnectionLost,
+    HostKeyError,
+    Refused,
+    Unreachable,
+)
+from tests.support.remote import Sleeper, play, refusal
+from tests.support.sshd import IS_ROOT, PASSWORD, Sshd, write_secret
+
+pytestmark = pytest.mark.real
+
+
+def test_a_connection_that_breaks_in_the_middle_is_told_and_comes_back(own_sshd: Sshd) -> None:
+    sleeper = Sleeper()
+
+    async def interrupted(connection: Connection) -> None:
+        with pytest.raises(ConnectionLost, match=r"n1: the connection ended while sh -c .* was running"):
+            await connection.run(sleeper.argv, timeout_s=3)
+
+    async def scene(connection: Connection) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(interrupted, connection)
+            await sleeper.until(2)
+            assert own_sshd.cut_connections() == 1
+        assert (await connection.run(["echo", "again"])).text == "again"
+
+    play(own_sshd.host, scene)
+
+
+def test_a_host_that_was_away_for_a_while_is_tried_again(own_sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+        own_sshd.stop()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(connection.run, ["true"], timeout_s=5))
+            await trio.sleep(0.2)  # some tries are refused
+            await trio.to_thread.run_sync(own_sshd.start)
+
+    play(own_sshd.host, scene)
+
+
+def test_a_host_that_stays_away_is_given_up(own_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "RECONNECT_S", 0.5)
+
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+        own_sshd.stop()
+        with pytest.raises(Unreachable, match=r"n1: 127.0.0.1 port .* does not answer: Connection refused"):
+            await connection.run(["true"])
+
+    play(own_sshd.host, scene)
+
+
+def test_the_first_connection_is_tried_once(sshd: Sshd) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # and nobody listens
+        began = time.monotonic()
+        said = refusal(sshd.host_with(port=unused.getsockname()[1]), Unreachable)
+    assert "does not answer: Connection refused" in said
+    assert time.monotonic() - began < 5
+
+
+def test_a_port_at_which_nobody_speaks_ssh_is_told(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport.connect, "__defaults__", (0.5,))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        said = refusal(sshd.host_with(port=silent.getsockname()[1]), Unreachable)
+    assert "does not speak SSH with us" in said
+
+
+def test_an_unknown_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
+    said = refusal(sshd.host_with(known_hosts=(tmp_path / "none",)), HostKeyError)
+    assert f"is not known: if it is the right one, add [127.0.0.1]:{sshd.port} to {tmp_path}/none" in said
+
+
+def test_a_changed_host_key_is_refused_also_when_reconnecting(own_sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+        own_sshd.stop()
+        own_sshd.give_new_host_key()
+        own_sshd.start()
+        with pytest.raises(
+            HostKeyError, match="is another one: it was installed anew, or it is not that host"
+        ):
+            await connection.run(["true"])
+
+    play(own_sshd.host, scene)
+
+
+def test_any_host_key_is_taken_where_that_was_asked_for(sshd: Sshd, tmp_path: Path) -> None:
+    async def scene(connection: Connection) -> None:
+        assert (await connection.run(["echo", "in"])).text == "in"
+
+    play(sshd.host_with(known_hosts=(), host_keys="any"), scene)
+
+
+def test_a_wrong_key_is_refused_and_named(sshd: Sshd, tmp_path: Path) -> None:
+    write_secret(tmp_path / "other", new_key_pair().private)
+    write_secret(tmp_path / "rubbish", "no key\n")
+    host = sshd.host_with(keys=(tmp_path / "other",))
+    assert f"does not let {host.user} in with the key {tmp_path}/other" in refusal(host, Refused)
+    assert "holds no private key" in refusal(sshd.host_with(keys=(tmp_path / "rubbish",)), Refused)
+    assert "cannot be read: No such file" in refusal(sshd.host_with(keys=(tmp_path / "none",)), Refused)
+    assert "no key, no agent, no password" in refusal(sshd.host_with(keys=()), Refused)
+
+
+def test_a_password_is_tried_and_never_shown(sshd: Sshd) -> None:
+    host = sshd.host_with(keys=(), password="hush-hush")
+    assert "with the password" in refusal(host, Refused)
+    assert "hush" not in refusal(host, Refused) + repr(host)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs root, for users of its own")
+def test_the_right_password_lets_in(sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        assert (await connection.run(["id", "-un"])).text == "plain"
+
+    play(sshd.host_with(user="plain", keys=(), password=PASSWORD), scene)
+
+
+def test_the_agent_s_keys_are_tried(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for program in ("ssh-agent", "ssh-add"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed (apt-get install openssh-client)")
+    path = str(tmp_path / "agent")
+    with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as agent:
+        try:
+            monkeypatch.setenv("SSH_AUTH_SOCK", path)
+            while subprocess.run(["ssh-add", "-q", str(sshd.identity)], stderr=subprocess.DEVNULL).returncode:
+                assert agent.poll() is None
+
+            async def scene(connection: Connection) -> None:
+                assert (await connection.run(["echo", "in"])).text == "in"
+
+            play(sshd.host_with(keys=(), agent=True), scene)
+        finally:
+            agent.kill()

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.remote.errors import HostsFileError
+from harness.remote.hosts import read_hosts
+
+VAGRANT = """Host n1
+  HostName 127.0.0.1
+  User vagrant
+  Port 2222
+  UserKnownHostsFile /dev/null
+  StrictHostKeyChecking no
+  PasswordAuthentication no
+  IdentityFile "/home/me/my lab/private_key"
+  IdentitiesOnly yes
+  LogLevel FATAL
+
+Host n2
+  HostName 127.0.0.1
+  User vagrant
+  Port 2200
+  StrictHostKeyChecking no
+"""
+
+
+def file_of(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "hosts"
+    path.write_text(text)
+    return path
+
+
+def test_a_line_names_a_host_and_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_PASSWORD", "hush")
+    text = (
+        "# the lab\n\n"
+        "vagrant@10.0.0.11:2222 name=n1 key='/a b/key' known_hosts=/k host_keys=any  # first\n"
+        "10.0.0.12 password_env=LAB_PASSWORD\n"
+        "me@[fe80::1]:23 name=n3\n"
+    )
+    first, second, third = read_hosts(file_of(tmp_path, text))
+    assert (first.name, first.address, first.port, first.user) == ("n1", "10.0.0.11", 2222, "vagrant")
+    assert first.keys == (Path("/a b/key"),)
+    assert first.known_hosts == (Path("/k"),)
+    assert first.host_keys == "any"
+    assert (second.name, second.port, second.password, second.host_keys) == (
+        "10.0.0.12",
+        22,
+        "hush",
+        "strict",
+    )
+    assert "hush" not in repr(second)
+    assert (third.address, third.port) == ("fe80::1", 23)
+
+
+def test_what_vagrant_prints_is_understood(tmp_path: Path) -> None:
+    first, second = read_hosts(file_of(tmp_path, VAGRANT))
+    assert (first.name, first.address, first.port, first.user) == ("n1", "127.0.0.1", 2222, "vagrant")
+    assert first.keys == (Path("/home/me/my lab/private_key"),)
+    assert first.host_keys == "any"
+    assert not first.agent
+    assert (second.name, second.port, second.agent) == ("n2", 2200, True)
+
+
+def test_an_openssh_configuration_keeps_its_patterns_and_defaults(tmp_path: Path) -> None:
+    text = "Host db-*\n  User ops\n\nHost web db-1\n  HostName %h.example.org\n\nHost *\n  Port 2022\n"
+    hosts = read_hosts(file_of(tmp_path, text))
+    assert [(host.name, host.address, host.port) for host in hosts] == [
+        ("web", "web.example.org", 2022),
+        ("db-1", "db-1.example.org", 2022),
+    ]
+    assert hosts[1].user == "ops"
+    assert hosts[0].host_keys == "strict"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no host"),
+        ("a name=n1\nb name=n1\n", "line 2: there is already a host n1"),
+        ("a name=n1\n\nroot@a:22 name=n2\n", "line 3: n2 is the same place as n1: a"),
+        ("a b\n", "line 1: 'b' is not a setting: name=, key=, known_hosts=, host_keys=, password_env="),
+        ("a key=\n", "line 1: 'key=' is not a setting"),
+        ("a key=x key=y\n", "line 1: key= is there twice"),
+        ("a name='\n", "line 1: No closing quotation"),
+        ("a name=../x\n", "line 1: '../x' is no name for a host"),
+        ("a:b\n", "line 1: 'a:b' is not of the form user@address:port"),
+        ("a:99999\n", "line 1: 99999 is not a port"),
+        ("a host_keys=all\n", "line 1: host_keys=all is not host_keys=any"),
+        ("a password_env=NO_SUCH_VARIABLE\n", "line 1: the environment variable NO_SUCH_VARIABLE is not set"),
+        ("Host n1\n  HostName a\nHost n1\n", "line 3: there is already a host n1"),
+        ("Host n1\n  gibberish\n", "line 2: "),
+        ("\nHost n1\n  Port x\n", "line 2: 'x' is not a port"),
+        ("Host n1\n  ProxyJump gate\n", "line 1: host n1 is behind a proxy"),
+        ("Host *\n  User me\n", "names no host"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_by_its_line(tmp_path: Path, text: str, said: str) -> None:
+    path = file_of(tmp_path, text)
+    with pytest.raises(HostsFileError) as refused:
+        read_hosts(path)
+    assert str(refused.value).startswith(str(path))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(HostsFileError, match="nowhere cannot be read: No such file"):
+        read_hosts(tmp_path / "nowhere")
