@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench campaign lock clean
+.PHONY: setup run test check bench campaign crash-campaign lock clean
 .DELETE_ON_ERROR:
 
 setup: .venv/run.stamp
@@ -26,6 +26,11 @@ bench: .venv/dev.stamp
 SEEDS ?= 100
 campaign: .venv/dev.stamp
 	$(BIN)/python -m tests.campaign --seeds $(SEEDS)
+
+# Real nodes, killed again and again under load.
+CYCLES ?= 200
+crash-campaign: .venv/dev.stamp
+	$(BIN)/python -m tests.crash_campaign --cycles $(CYCLES)
 
 # The lock files carry versions and hashes only; the dev lock is a superset of the other.
 .venv/run.stamp: requirements.lock pyproject.toml

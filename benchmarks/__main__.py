@@ -6,9 +6,15 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import linear, simulator, store
+from benchmarks import bench_store, gossip, linear, ring, simulator
 
-BENCHMARKS = {"linear": linear.table, "simulator": simulator.table, "store": store.table}
+BENCHMARKS = {
+    "linear": linear.table,
+    "simulator": simulator.table,
+    "store": bench_store.table,
+    "gossip": gossip.tables,
+    "ring": ring.tables,
+}
 
 
 def main(names: list[str]) -> int:

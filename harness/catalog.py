@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from harness.cluster.base import Cluster
 from harness.cluster.local import LocalCluster
-from harness.cluster.sim import SimCluster
+from harness.cluster.sim import SimCluster, SimOptions
 from harness.ledger import Requested
 from harness.plan import Plan, PlanError
 from nemesis.compose import FAULTS, Nemesis, parse_faults
+from nemesis.membership import MembershipFault
+from store.core.options import MS, SECOND, Options
 from workloads.base import Workload
+from workloads.kv import Kv
 from workloads.register import Register
 
 T = TypeVar("T")
@@ -31,16 +34,17 @@ class ClusterKind(NamedTuple):
 
 WORKLOADS: dict[str, WorkloadKind] = {
     Register.name: WorkloadKind(Register.summary, lambda plan: Register(plan.level, plan.analysis_limit_s)),
+    Kv.name: WorkloadKind(Kv.summary, lambda plan: _kv(plan)),
 }
 
 CLUSTERS: dict[str, ClusterKind] = {
     "sim": ClusterKind(
         "nodes, network, disks and clocks simulated in virtual time; one seed, one history",
-        lambda plan: SimCluster(plan.nodes, plan.replication, plan.seed),
+        lambda plan: _sim(plan),
     ),
     "local": ClusterKind(
         "real node processes on loopback with data on disk, a proxy on every link; needs no root",
-        lambda plan: LocalCluster(plan.nodes, plan.replication),
+        lambda plan: LocalCluster(plan.nodes, plan.replication, _spares(plan)),
     ),
 }
 
@@ -63,12 +67,41 @@ def assemble(plan: Plan) -> Pieces:
         nemesis = Nemesis(parse_faults(plan.faults, plan.nodes))
     except ValueError as error:
         raise PlanError(f"--faults: {error}") from None
+    if plan.stop_on_violation and workload.stream() is None:
+        raise PlanError(
+            f"--stop-on-violation: {plan.workload} at level {plan.level} is judged by its whole history; "
+            "register, or level linearizable, can be stopped"
+        )
     for fault in nemesis.faults:
         if not fault.supported(cluster):
             able = ", ".join(f.name for f in parse_faults(FAULTS, plan.nodes) if f.supported(cluster))
             raise PlanError(f"--faults: cluster {plan.cluster} cannot make {fault.name}; it can make {able}")
     requested = tuple(Requested(fault.name, fault.begins, fault.ends) for fault in nemesis.faults)
     return Pieces(workload, nemesis, requested, cluster)
+
+
+SIM_PACE: Final = Options(
+    probe_nanos=200 * MS,
+    compare_nanos=SECOND,
+    scrub_nanos=20 * SECOND,
+    tombstone_grace_nanos=20 * SECOND,
+    hint_life_nanos=15 * SECOND,
+)
+"""Everything that the nodes do by themselves happens within the minute that a run takes."""
+
+
+def _sim(plan: Plan) -> SimCluster:
+    options = SimOptions(core=SIM_PACE, spares=_spares(plan))
+    return SimCluster(plan.nodes, plan.replication, plan.seed, options)
+
+
+def _spares(plan: Plan) -> int:
+    return sum(fault.partition(":")[0] == MembershipFault.name for fault in plan.faults)
+
+
+def _kv(plan: Plan) -> Kv:
+    bent = any(fault.partition(":")[0] in ("clock", "drift") for fault in plan.faults)
+    return Kv(plan.level, plan.replication, not bent, plan.analysis_limit_s)
 
 
 def _named(kinds: dict[str, T], flag: str, name: str) -> T:

@@ -19,7 +19,7 @@ from harness.lab.layout import LabError
 from harness.plan import Plan, PlanError
 from harness.recorder import RecorderError
 from harness.report.artifacts import ArtifactsError, NoSuchRun
-from store.core import levels
+from store.core.data import levels
 
 CODES: Final = """exit codes:
   0    valid: the whole history was judged, and nothing is wrong with it

@@ -37,7 +37,7 @@ from harness.report.live import Live
 from harness.report.summary import RunSummary, as_json, check_as_json
 from harness.run import Recorded, execute
 from harness.stop import StopWish
-from store.core import levels
+from store.core.data import levels
 
 
 class Terminal(Console):

@@ -15,7 +15,7 @@ from harness.client import Codec
 from harness.ledger import Entry, Requested
 from harness.plan import Plan
 from harness.weather import should_serve
-from store.core.ring import Ring
+from store.core.ownership.layout import Placement, first_layout
 
 
 class Judgement(NamedTuple):
@@ -45,8 +45,8 @@ class _Availability:
 
     def check(self, history: list[Op]) -> Verdict:
         plan = self._plan
-        ring = Ring(plan.nodes, plan.replication)
-        expected = should_serve(history, plan.nodes, plan.concurrency, ring, self._codec)
+        place = Placement(first_layout(plan.nodes, plan.replication))
+        expected = should_serve(history, plan.nodes, plan.concurrency, place, self._codec)
         return Availability(expected).check(history)
 
 

@@ -21,7 +21,7 @@ from typing import Final
 import msgspec
 
 from harness.report.atomic import write_atomically
-from store.core.levels import LevelError, parse_level
+from store.core.data.levels import LevelError, parse_level
 
 NODES_MAX: Final = 99
 CONCURRENCY_MAX: Final = 1000

@@ -41,7 +41,9 @@ class Work(Codec, Protocol):
 
     def generator(self, seed: int) -> Generator: ...
 
-    def stream(self) -> Stream: ...
+    def final(self) -> Generator | None: ...
+
+    def stream(self) -> Stream | None: ...
 
 
 class Faults(Protocol):
@@ -66,11 +68,13 @@ class Recorded:
 
 
 def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
-    """Clients and faults side by side for as long as the plan says; then the healing."""
+    """Clients and faults side by side for as long as the plan says; then the healing, then a last look."""
     rate_seed, work_seed, fault_seed = (fork(plan.seed, name) for name in ("rate", "workload", "nemesis"))
     asking = clients(stagger(1 / plan.rate, work.generator(work_seed), rate_seed))
     harm = nemesis(faults.generator(plan.fault_interval_s, fault_seed))
-    return phases(time_limit(plan.time_limit_s, any_of(asking, harm)), nemesis(faults.healing()))
+    storm = time_limit(plan.time_limit_s, any_of(asking, harm))
+    last = work.final()
+    return phases(storm, nemesis(faults.healing()), *([] if last is None else [clients(last)]))
 
 
 def execute(

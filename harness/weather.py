@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from checkers.history import NEMESIS, Op
 from harness.client import Codec
-from store.core.levels import parse_level
-from store.core.messages import Get, Status
-from store.core.ring import Ring
+from store.core.data.levels import parse_level
+from store.core.messages import Get, KeyBody
+from store.core.ownership.layout import Placement
 
 SETTLING_NS = 1_000_000_000
 """How long the cluster may take to find itself again after a fault began or ended."""
@@ -25,8 +25,14 @@ STRETCH_NS = 10_000_000_000
 """A calm is cut into stretches of this length, so that a node which falls silent in the midst of a long one
 is not excused by how well it served before."""
 
-HARMLESS = frozenset({"clock-bump", "clock-reset"})
+HARMLESS = frozenset({"clock-bump", "clock-reset", "drift", "drift-end", "disk-rot"})
 """They keep nobody from answering."""
+
+UNDONE = {
+    "disk-mend": frozenset({"disk-full", "disk-slow"}),
+    "members-restore": frozenset({"member-leave", "member-join", "member-replace", "member-wipe"}),
+}
+"""Which of the kinds whose effect is not known here are over after an operation without an error."""
 
 
 class Sky(NamedTuple):
@@ -57,6 +63,8 @@ class Sky(NamedTuple):
                 return self._replace(deaf=frozenset((a, b) for a in grudge for b in grudge[a]))
             case "heal-partition":
                 return self._replace(deaf=frozenset(), unknown=self.unknown - {"partition", "heal-partition"})
+        if op.f in UNDONE:
+            return self._replace(unknown=self.unknown - UNDONE[op.f] - {op.f})
         return self._replace(unknown=self.unknown | {op.f})
 
     def reachable(self, node: str, replicas: Iterable[str]) -> int:
@@ -101,7 +109,7 @@ class Weather:
 
 
 def should_serve(
-    history: Iterable[Op], nodes: Sequence[str], concurrency: int, ring: Ring, codec: Codec
+    history: Iterable[Op], nodes: Sequence[str], concurrency: int, place: Placement, codec: Codec
 ) -> Callable[[Op, Op | None], tuple[str, ...]]:
     """A judge of (invocation, completion): if the store should have served it, by which coordinator, and that
     one in which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
@@ -118,10 +126,11 @@ def should_serve(
         if node in sky.away | sky.paused:
             return ()
         body = codec.encode(invoke)
-        if not isinstance(body, Status):
-            level = parse_level(body.level, ring.replication)
+        if isinstance(body, KeyBody):
+            (replicas,) = place.replicas(body.key)
+            level = parse_level(body.level, len(replicas))
             needed = level.reads if isinstance(body, Get) else level.writes
-            if sky.reachable(node, ring.preference(body.key)) < needed:
+            if sky.reachable(node, replicas) < needed:
                 return ()
         stretch = since + (invoke.time - since) // STRETCH_NS * STRETCH_NS
         return node, f"{node} from {stretch / 1e9:.1f} s"

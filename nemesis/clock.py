@@ -1,4 +1,4 @@
-"""Wall clocks that jump, and are set right again (after jepsen.nemesis.time's bump and reset)."""
+"""Wall clocks that jump or run at a wrong rate, and are set right again (after jepsen.nemesis.time)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from checkers.history import Op
-from harness.cluster.base import Clock, Cluster, Evidence
+from harness.cluster.base import Clock, Cluster, Drift, Evidence
 from harness.draw import fork, uniform_int
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
@@ -70,3 +70,47 @@ class ClockFault:
 
     def _inject(self, seed: int) -> Op:
         return nemesis_op("clock-bump", msgspec.to_builtins(draw_bump(self._allowed, self._nodes, seed)))
+
+
+class Rates(msgspec.Struct, frozen=True):
+    target: str
+    rates_ppm: dict[str, int]
+
+
+class DriftFault:
+    """`choice` is a target; without one, each injection draws one of `targets`."""
+
+    name = "drift"
+    summary = "let wall clocks run up to a third too fast or too slow, then at the right rate again"
+    begins = frozenset({"drift"})
+    ends = frozenset({"drift-end"})
+    targets = ("one", "minority", "majority", "all")
+
+    def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
+        self._nodes = tuple(nodes)
+        self._allowed = parse_target(self.name, choice, self.targets, nodes)
+
+    def supported(self, cluster: Cluster) -> bool:
+        return isinstance(cluster, Drift)
+
+    def generator(self, interval_s: float, seed: int) -> Generator:
+        return fault_cycle(interval_s, seed, self._inject, self.healing())
+
+    def healing(self) -> Op:
+        return nemesis_op("drift-end", msgspec.to_builtins(Rates("all", dict.fromkeys(self._nodes, 0))))
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
+        if not isinstance(cluster, Drift):
+            raise unsupported(self.name, cluster)
+        return await cluster.drift(msgspec.convert(op.value, Rates).rates_ppm)
+
+    def _inject(self, seed: int) -> Op:
+        target = draw_target(self._allowed, self._nodes, seed)
+        rates = {node: draw_rate_ppm(fork(seed, node)) for node in target.nodes}
+        return nemesis_op("drift", msgspec.to_builtins(Rates(target.target, rates)))
+
+
+def draw_rate_ppm(seed: int) -> int:
+    """Between 10 and 327,680 parts in a million to either side; small rates are as likely as large ones."""
+    magnitude = 10 << uniform_int(fork(seed, "exponent"), 16)
+    return -magnitude if uniform_int(fork(seed, "sign"), 2) else magnitude

@@ -17,7 +17,9 @@ from harness.draw import fork
 from harness.generator import Generator
 from harness.generators import any_of, sequence
 from nemesis.base import Fault
-from nemesis.clock import ClockFault
+from nemesis.clock import ClockFault, DriftFault
+from nemesis.disk import DiskFault
+from nemesis.membership import MembershipFault
 from nemesis.partition import PartitionFault
 from nemesis.process import KillFault, PauseFault
 
@@ -30,10 +32,19 @@ class FaultKind(NamedTuple):
 
 
 FAULTS: Final[dict[str, FaultKind]] = {
-    kind.name: FaultKind(kind.summary, kind) for kind in (PartitionFault, PauseFault, KillFault, ClockFault)
+    kind.name: FaultKind(kind.summary, kind)
+    for kind in (
+        PartitionFault,
+        PauseFault,
+        DiskFault,
+        KillFault,
+        ClockFault,
+        DriftFault,
+        MembershipFault,
+    )
 }
 """By name, in the order in which they are healed: messages pass again before processes go on, those go on
-before others start, and clocks are right at the end."""
+before others start, clocks are right then, and members change when all that can help is there."""
 
 
 def parse_faults(specs: Iterable[str], nodes: Sequence[str]) -> tuple[Fault, ...]:

@@ -21,8 +21,13 @@ class Workload(Codec, Protocol):
 
     def generator(self, seed: int) -> Generator: ...
 
+    def final(self) -> Generator | None:
+        """The clients' last operations, once all is healed; None: there are none."""
+        ...
+
     def checkers(self) -> list[Checker]: ...
 
-    def stream(self) -> Stream:
-        """Judges the history while it comes in, for runs that stop at the first violation."""
+    def stream(self) -> Stream | None:
+        """Judges the history while it comes in, for runs that stop at the first violation; None: only a whole
+        history can be judged."""
         ...

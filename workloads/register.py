@@ -42,22 +42,25 @@ class Register:
     def generator(self, seed: int) -> Generator:
         return RegisterOps(self._fs, seed)
 
+    def final(self) -> Generator | None:
+        return None
+
     def encode(self, op: Op) -> Body:
         assert op.key is not None
         match op.f:
             case "read":
                 return Get(op.key, self._level)
             case "write":
-                return Put(op.key, _bytes(op.value), self._level)
+                return Put(op.key, value_to_bytes(op.value), self._level)
             case "cas":
                 expect, value = op.value
-                held = None if expect is None else _bytes(expect)
-                return Cas(op.key, held, _bytes(value), self._level)
+                held = None if expect is None else value_to_bytes(expect)
+                return Cas(op.key, held, value_to_bytes(value), self._level)
         raise ValueError(f"register has read, write and cas, not {op.f!r}")
 
     def decode(self, op: Op, response: Response) -> Op:
         if isinstance(response, Found):
-            return replace(op, type="ok", value=_value(response.value))
+            return replace(op, type="ok", value=value_of(response.value))
         return replace(op, type="ok")
 
     def changes_nothing(self, op: Op) -> bool:
@@ -102,12 +105,12 @@ class RegisterOps(Struct, frozen=True):
         return RegisterOps(self.fs, self.seed, self.count, latest)
 
 
-def _bytes(value: int) -> bytes:
+def value_to_bytes(value: int) -> bytes:
     return b"%d" % value
 
 
-def _value(data: bytes | None) -> int | str | None:
-    """What `_bytes` made, or, so that the checker convicts it, the text of what it certainly did not make."""
+def value_of(data: bytes | None) -> int | str | None:
+    """What `value_to_bytes` made, or, so that the checker convicts it, the text of what it did not make."""
     if data is None:
         return None
     return int(data) if _WRITTEN.fullmatch(data) else data.decode(errors="backslashreplace")

@@ -1,8 +1,9 @@
 """Seam 2: a cluster is nodes that can be talked to and, as far as it is able, broken.
 
 Every cluster is a `Cluster`; what else it can do it says by having the methods of `Kill`, `Pause`,
-`Partition` or `Clock` (ask with `isinstance`). Every method is a coroutine. Real clusters run them under
-trio; the simulated one runs them in virtual time, where they await nothing but the simulated world.
+`Partition`, `Clock`, `Drift`, `Disk` or `Membership` (ask with `isinstance`). Every method is a coroutine.
+Real clusters run them under trio; the simulated one runs them in virtual time, where they await nothing but
+the simulated world.
 
 A fault's methods answer with `Evidence`: what a probe, a counter or a measurement showed of it, not what
 was asked for. Applying a fault that is already there, and healing one that is not, are allowed.
@@ -123,4 +124,59 @@ class Clock(Protocol):
 
     async def reset(self) -> Evidence:
         """Set every wall clock right again."""
+        ...
+
+
+@runtime_checkable
+class Drift(Protocol):
+    async def drift(self, rates_ppm: Mapping[str, int]) -> Evidence:
+        """From now on the named nodes' wall clocks gain so many microseconds a second (either sign). `reset`
+        of `Clock` ends it."""
+        ...
+
+
+@runtime_checkable
+class Disk(Protocol):
+    async def rot(self, nodes: tuple[str, ...]) -> Evidence:
+        """Damage some of what lies on the disks of these nodes, of each key only one copy. Nothing undoes it
+        but the system's own repair."""
+        ...
+
+    async def fill(self, nodes: tuple[str, ...]) -> Evidence:
+        """From now on there is no room on the disks of these nodes."""
+        ...
+
+    async def slow(self, nodes: tuple[str, ...]) -> Evidence:
+        """From now on what these nodes write takes many times as long."""
+        ...
+
+    async def mend_disks(self) -> Evidence:
+        """There is room on every disk, and none is slow."""
+        ...
+
+
+@runtime_checkable
+class Membership(Protocol):
+    spares: tuple[str, ...]
+    """Nodes that have no part at first."""
+
+    async def join(self, node: str) -> Evidence:
+        """Start `node`, if it does not run, with nothing of its own, and make it an owner."""
+        ...
+
+    async def leave(self, node: str) -> Evidence:
+        """Let the others take over what `node` owns; it goes on running, with no part."""
+        ...
+
+    async def replace(self, node: str, by: str) -> Evidence:
+        """End `node`, which does not come back, and give its part to the spare `by`."""
+        ...
+
+    async def wipe(self, node: str) -> Evidence:
+        """End `node`, lose all that is on its disk, and start it again under its name."""
+        ...
+
+    async def restore(self, limit_s: float = ...) -> Evidence:
+        """Make `nodes` the owners again, and no spare; raises `ClusterError` if it takes longer than
+        `limit_s`."""
         ...

@@ -12,11 +12,13 @@ import json
 import signal
 from collections.abc import Iterable
 from pathlib import Path
+from shutil import rmtree
 from typing import Final
 
 import trio
 
 from harness.cluster.base import ClusterError, Evidence, Grudge, NodeState, NotSent, Session
+from harness.cluster.members import RESTORE_LIMIT_S, Members, until_serving
 from harness.cluster.process import NodeProcess, comes_true
 from harness.cluster.proxy import Address, Proxy
 from harness.cluster.session import StoreSession
@@ -24,6 +26,14 @@ from harness.cluster.session import StoreSession
 CLUSTER_NAME: Final = "local"
 CUT_PROBE_S: Final = 0.5
 """How long a cut is watched for the first message that it holds back."""
+PACE: Final = (
+    "probe_ms = 200",
+    "compare_s = 1",
+    "scrub_s = 20",
+    "tombstone_grace_s = 20",
+    "hint_life_s = 15",
+)
+"""Everything that the nodes do by themselves happens within the minute that a run takes."""
 MESH_LIMIT_S: Final = 10.0
 """How long nodes that have just started may take to connect to each other; they try every second or so."""
 GRACE_S: Final = 1.0
@@ -46,16 +56,18 @@ class _Node:
 
 
 class LocalCluster:
-    """Implements `Cluster`, `Kill`, `Pause` and `Partition`; to be used from the main thread. Raises
-    `ClusterError` for a node that it does not have."""
+    """Implements `Cluster`, `Kill`, `Pause`, `Partition` and `Membership`; to be used from the main thread.
+    Raises `ClusterError` for a node that it does not have."""
 
     name = CLUSTER_NAME
 
-    def __init__(self, nodes: tuple[str, ...], replication: int) -> None:
+    def __init__(self, nodes: tuple[str, ...], replication: int, spares: int = 0) -> None:
         self.nodes = nodes
+        self.spares = tuple([f"s{number + 1}" for number in range(spares)])
         self._replication = replication
-        self._nodes = {name: _Node(name) for name in nodes}
-        self._proxy = Proxy(nodes)
+        self._nodes = {name: _Node(name) for name in (*nodes, *self.spares)}
+        self._proxy = Proxy((*nodes, *self.spares))
+        self._members = Members(self, trio.current_time, trio.sleep)
         self._deaths: dict[str, str] = {}
         """By node, why it first ended by itself or did not start."""
         self._dir = Path()
@@ -67,7 +79,7 @@ class LocalCluster:
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
             await self._proxy.open()
-            for name in self.nodes:
+            for name in self._nodes:
                 (self._dir / f"{name}.toml").write_text(self._config(name), encoding="utf-8")
         except OSError as error:
             raise ClusterError(f"the cluster local cannot be prepared: {error}") from None
@@ -78,6 +90,8 @@ class LocalCluster:
             raise ClusterError(
                 f"nodes do not connect to each other within {MESH_LIMIT_S:g} s: {_list(missing)}"
             )
+        if waiting := await until_serving(self.connect, self.nodes, trio.current_time, trio.sleep):
+            raise ClusterError(f"nodes have no part in the cluster: {_list(waiting)}")
 
     async def connect(self, node: str) -> Session:
         (wanted,) = self._named([node])
@@ -87,7 +101,7 @@ class LocalCluster:
 
     def states(self) -> dict[str, NodeState]:
         self._notice_deaths()
-        return {node.name: node.state() for node in self._nodes.values()}
+        return {name: self._nodes[name].state() for name in self.nodes}
 
     def unexpected_deaths(self) -> list[str]:
         self._notice_deaths()
@@ -182,6 +196,40 @@ class LocalCluster:
         held = self._proxy.heal()
         return Evidence(bit=held.biting > 0, detail=str(held) if held.links else "nothing was cut")
 
+    # Membership ------------------------------------------------------------------------------------
+
+    async def join(self, node: str) -> Evidence:
+        return await self._members.join(node)
+
+    async def leave(self, node: str) -> Evidence:
+        return await self._members.leave(node)
+
+    async def replace(self, node: str, by: str) -> Evidence:
+        return await self._members.replace(node, by)
+
+    async def wipe(self, node: str) -> Evidence:
+        return await self._members.wipe(node)
+
+    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
+        return await self._members.restore(limit_s)
+
+    async def begin(self, node: str, afresh: bool) -> None:
+        if afresh:
+            await self.end(node)
+            rmtree(self._dir / "data" / node, ignore_errors=True)
+        if not self.running(node):
+            await self.start((node,))
+
+    async def end(self, node: str) -> None:
+        await self.kill((node,))
+
+    def running(self, node: str) -> bool:
+        return self._named([node])[0].state() == "up"
+
+    def address(self, node: str) -> str:
+        host, port = self._named([node])[0].address or ("", 0)
+        return f"{host}:{port}"
+
     # The nodes -------------------------------------------------------------------------------------
 
     def _named(self, names: Iterable[str]) -> list[_Node]:
@@ -237,17 +285,21 @@ class LocalCluster:
         self._proxy.route(node.name, None)
 
     def _config(self, name: str) -> str:
-        """The node's configuration file: its peers' addresses are those of the proxy's links."""
-        peers = {peer: self._proxy.address(name, peer) for peer in self.nodes if peer != name}
+        """The node's configuration file: its peers' addresses are those of the proxy's links, and pinned, as
+        gossip would tell it where they really listen."""
+        found = {peer: self._proxy.address(name, peer) for peer in self._nodes if peer != name}
+        addresses = {peer: f'{json.dumps(peer)} = "{host}:{port}"' for peer, (host, port) in found.items()}
+        first = [address for peer, address in addresses.items() if peer in self.nodes]
+        role = [f"replication = {self._replication}"] if name in self.nodes else ["join = true"]
         lines = [
             f"name = {json.dumps(name)}",
             f"cluster = {json.dumps(CLUSTER_NAME)}",
             'listen = "127.0.0.1:0"',
             f"data = {json.dumps(f'data/{name}')}",
-            f"replication = {self._replication}",
-            "",
-            "[peers]",
-            *(f'{json.dumps(peer)} = "{host}:{port}"' for peer, (host, port) in peers.items()),
+            *role,
+            *("", "[timing]", *PACE),
+            *("", "[peers]", *first),
+            *("", "[pinned]", *addresses.values()),
         ]
         return "\n".join(lines) + "\n"
 

@@ -13,18 +13,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from harness.cluster.base import ClusterError, Evidence, Grudge, Lost, NodeState, NotSent
+from harness.cluster.members import RESTORE_LIMIT_S, Members, until_serving
 from harness.sim.disk import DiskOptions
 from harness.sim.host import Host, HostOptions, MakeMachine
 from harness.sim.network import Network, NetworkOptions
 from harness.sim.session import SimSession
-from harness.sim.world import MS, World
+from harness.sim.world import MS, SECOND, World
 from store.core.messages import Status
 from store.core.node import Node
-from store.core.ring import Ring
+from store.core.options import QUIET, Options
+from store.core.ownership.layout import first_layout
 
 SERVE_LIMIT_S: Final = 10.0
 """How long a node that was started or resumed has until it must answer."""
+DRIFT_PROBE_NS: Final = 1_000_000_000
+SLOW_FACTOR: Final = 50.0
+ROT_ONE_IN: Final = 10
 FREEZE_PROBE_S: Final = 0.1
 """How long a node must stay silent to count as paused."""
 
@@ -34,11 +41,16 @@ class SimOptions:
     network: NetworkOptions = field(default_factory=NetworkOptions)
     disk: DiskOptions = field(default_factory=DiskOptions)
     host: HostOptions = field(default_factory=HostOptions)
+    core: Options = QUIET
+    """How the nodes' own protocols are paced."""
+    spares: int = 0
+    """Nodes that have no part at first."""
 
 
 class SimCluster:
-    """Implements `Cluster`, `Kill`, `Pause`, `Partition` and `Clock`. Raises ValueError for nodes and a
-    replication that make no ring, and `ClusterError` for a node that it does not have."""
+    """Implements `Cluster`, `Kill`, `Pause`, `Partition`, `Clock`, `Drift`, `Disk` and `Membership`. Raises
+    ValueError for nodes and a replication that make no ring, and `ClusterError` for a node that it does not
+    have."""
 
     name = "sim"
 
@@ -53,10 +65,18 @@ class SimCluster:
         self.nodes = nodes
         self.world = World(seed)
         self._start_ns = options.host.start_ms * MS
-        ring = Ring(nodes, replication)
-        self._hosts = {node: Host(self.world, node, ring, make, options.host, options.disk) for node in nodes}
+        first = first_layout(nodes, replication)
+        self._hosts = {
+            node: Host(self.world, node, first, make, options.host, options.disk, options.core)
+            for node in nodes
+        }
+        self.spares = tuple([f"s{number + 1}" for number in range(options.spares)])
+        joining = replace(options.core, seeds=nodes)
+        for node in self.spares:
+            self._hosts[node] = Host(self.world, node, None, make, options.host, options.disk, joining)
         receivers = {node: host.receive for node, host in self._hosts.items()}
         self._network = Network(self.world, options.network, receivers)
+        self._members = Members(self, self._now_s, self._sleep)
         self._clients = 0
         self._log_dir: Path | None = None
 
@@ -72,6 +92,9 @@ class SimCluster:
         evidence = await self.start(self.nodes)
         if not evidence.bit:
             raise ClusterError(f"the simulated cluster does not start: {evidence.detail}")
+        waiting = await until_serving(self.connect, self.nodes, self._now_s, self._sleep)
+        if waiting:
+            raise ClusterError(f"nodes have no part in the simulated cluster: {_list(waiting)}")
 
     async def connect(self, node: str) -> SimSession:
         host = self._host(node)
@@ -85,7 +108,7 @@ class SimCluster:
         return session
 
     def states(self) -> dict[str, NodeState]:
-        return {node: host.state() for node, host in self._hosts.items()}
+        return {node: self._hosts[node].state() for node in self.nodes}
 
     def unexpected_deaths(self) -> list[str]:
         """None: an error in a node's core ends the whole simulation, and is raised."""
@@ -191,6 +214,96 @@ class SimCluster:
                 right = right and after == 0
                 parts.append(f"{host.name} by {after - before:+g} ms")
         return Evidence(bit=bool(parts) and right, detail=f"clocks moved: {_list(parts)}")
+
+    # Drift -----------------------------------------------------------------------------------------
+
+    async def drift(self, rates_ppm: Mapping[str, int]) -> Evidence:
+        hosts = self._named(rates_ppm)
+        for host in hosts:
+            host.drift(rates_ppm[host.name])
+        before = [host.clock.offset_ms(self.world.now) for host in hosts]
+        await self.world.sleep(DRIFT_PROBE_NS)
+        gained = [host.clock.offset_ms(self.world.now) - was for host, was in zip(hosts, before, strict=True)]
+        parts = [f"{host.name} by {gain:+.3g} ms" for host, gain in zip(hosts, gained, strict=True)]
+        bit = all(bool(gain) == bool(rates_ppm[host.name]) for host, gain in zip(hosts, gained, strict=True))
+        return Evidence(bit, f"in {DRIFT_PROBE_NS / MS:g} ms clocks gained: {_list(parts)}")
+
+    # Disk ------------------------------------------------------------------------------------------
+
+    async def rot(self, nodes: tuple[str, ...]) -> Evidence:
+        """A tenth of the keys, each on one of the nodes only."""
+        spoiled = {key for host in self._hosts.values() for key in host.disk.rotten}
+        parts = []
+        for host in self._named(nodes):
+            keys = [*host.disk.readable("v/"), *host.disk.readable("p/")]
+            hit = host.rot([key for key in keys if key not in spoiled][::ROT_ONE_IN])
+            spoiled.update(hit)
+            parts.append(f"{host.name} {len(hit)}")
+        return Evidence(bool(spoiled), f"records damaged: {_list(parts)}")
+
+    async def fill(self, nodes: tuple[str, ...]) -> Evidence:
+        for host in self._named(nodes):
+            host.fill(True)
+        full = [host.name for host in self._named(nodes) if host.disk.full]
+        return Evidence(bool(full), f"no room at: {_list(full)}")
+
+    async def slow(self, nodes: tuple[str, ...]) -> Evidence:
+        for host in self._named(nodes):
+            host.slow(SLOW_FACTOR)
+        return Evidence(bool(nodes), f"commits take {SLOW_FACTOR:g} times as long at: {_list(list(nodes))}")
+
+    async def mend_disks(self) -> Evidence:
+        mended = []
+        for host in self._hosts.values():
+            if host.disk.full or host.disk.slowness != 1:
+                mended.append(host.name)
+                host.fill(False)
+                host.slow(1)
+        rotten = sum(len(host.disk.rotten) for host in self._hosts.values())
+        return Evidence(bool(mended), f"room and speed again at: {_list(mended)}; records damaged: {rotten}")
+
+    # Membership ------------------------------------------------------------------------------------
+
+    async def join(self, node: str) -> Evidence:
+        return await self._members.join(self._host(node).name)
+
+    async def leave(self, node: str) -> Evidence:
+        return await self._members.leave(self._host(node).name)
+
+    async def replace(self, node: str, by: str) -> Evidence:
+        return await self._members.replace(self._host(node).name, self._host(by).name)
+
+    async def wipe(self, node: str) -> Evidence:
+        return await self._members.wipe(self._host(node).name)
+
+    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
+        return await self._members.restore(limit_s)
+
+    async def begin(self, node: str, afresh: bool) -> None:
+        host = self._host(node)
+        if afresh:
+            await self.end(node)
+            host.wipe()
+        if host.process is None:
+            await self.world.sleep(self._start_ns)
+            host.start(self._network)
+
+    async def end(self, node: str) -> None:
+        host = self._host(node)
+        if host.process is not None:
+            host.kill()
+
+    def running(self, node: str) -> bool:
+        return self._hosts[node].state() == "up"
+
+    def address(self, node: str) -> str:
+        return node
+
+    def _now_s(self) -> float:
+        return self.world.now / SECOND
+
+    async def _sleep(self, seconds: float) -> None:
+        await self.world.sleep(round(seconds * SECOND))
 
     # Probes ----------------------------------------------------------------------------------------
 

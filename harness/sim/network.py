@@ -79,6 +79,7 @@ class Network:
         }
 
     def send(self, source: str, target: str, message: PeerMessage) -> None:
+        """`target` is a node's name, which is its address too."""
         link = self._links[source][target]
         world = self._world
         event = FromPeer(source, message)

@@ -7,6 +7,7 @@ here is volatile: a dead process is never revived, and events that still refer t
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from harness.sim.clock import WallClock
@@ -14,12 +15,17 @@ from harness.sim.disk import Disk
 from harness.sim.network import Network
 from harness.sim.world import World
 from store.core.machine import (
+    ClientGone,
+    DamagedRecord,
+    DiskFull,
     Effect,
+    Happened,
     Input,
     Persist,
     Persisted,
     Reply,
     Send,
+    SendTo,
     SetTimer,
     TimerFired,
 )
@@ -43,7 +49,8 @@ class Connection(Protocol):
 
 
 class Process:
-    """`service_ns` is how long each input keeps it busy."""
+    """`service_ns` is how long each input keeps it busy; `log` takes what the machine tells of itself;
+    `on_damage` is called instead of going on when the machine cannot do without a damaged record."""
 
     def __init__(
         self,
@@ -54,6 +61,8 @@ class Process:
         disk: Disk,
         clock: WallClock,
         service_ns: int,
+        log: Callable[[str], None],
+        on_damage: Callable[[DamagedRecord], None],
     ) -> None:
         self.paused = False
         self._world = world
@@ -63,6 +72,8 @@ class Process:
         self._disk = disk
         self._clock = clock
         self._service_ns = service_ns
+        self._log = log
+        self._on_damage = on_damage
         self._dead = False
         self._busy_until = world.now
         self._inbox: deque[Input] = deque()
@@ -73,7 +84,8 @@ class Process:
         self._connections[client] = connection
 
     def disconnect(self, client: int) -> None:
-        self._connections.pop(client, None)
+        if self._connections.pop(client, None) is not None:
+            self.feed(ClientGone(client))
 
     def feed(self, event: Input) -> None:
         """Give the process an input; it handles it as soon as it can, in the order in which it came."""
@@ -120,6 +132,9 @@ class Process:
         self._busy_until = now + self._service_ns
         try:
             effects = self._machine.step(event, now, self._clock.read(now))
+        except DamagedRecord as damage:
+            self._on_damage(damage)
+            return
         except Exception as error:
             error.add_note(f"node {self._name} failed at {now} ns of virtual time, handling {event!r}")
             raise
@@ -132,13 +147,20 @@ class Process:
                 persists = True
             elif isinstance(effect, SetTimer):
                 world.at(effect.at, self.feed, TimerFired(effect.token))
-            else:
+            elif isinstance(effect, Reply):
                 self._reply(effect)
-        if persists or isinstance(event, Persisted):
-            self._disk.commit(self._committed)
+            elif isinstance(effect, SendTo):
+                self._network.send(self._name, effect.address, effect.message)
+            elif isinstance(effect, Happened):
+                self._log(f"{effect.kind} {effect.fields}")
+        if persists or isinstance(event, Persisted | DiskFull):
+            self._disk.commit(self._committed, self._room)
 
     def _committed(self, token: int) -> None:
         self.feed(Persisted(token))
+
+    def _room(self, full: bool) -> None:
+        self.feed(DiskFull(full))
 
     def _reply(self, effect: Reply) -> None:
         connection = self._connections.get(effect.client)

@@ -1,4 +1,4 @@
-"""A client's connection to a simulated node: what `store/client.py` is to a real one. Nothing is encoded."""
+"""A client's connection to a simulated node: what `store.client` is to a real one. Nothing is encoded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from harness.sim.process import Process
 from harness.sim.world import SECOND, Future, World
 from store.core.machine import FromClient
 from store.core.messages import Body, Request, Response, coordinators_ms
-from store.wire import WireError, check_body
+from store.net.wire import WireError, check_body
 
 
 class SimSession:

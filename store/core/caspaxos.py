@@ -1,21 +1,29 @@
 """The linearizable level: one CASPaxos register per key, no leader (Rystsov 2018, "CASPaxos").
 
 A change is a function of the state, applied by a proposer between a quorum's promises and its acceptances.
-Two additions to the paper, argued in docs/protocols/caspaxos.md:
+Additions to the paper, argued in docs/protocols/caspaxos.md:
 
 - *Retrying is exact.* A refused accept may still have been chosen, or be adopted by another proposer;
   applying the change again could make it happen twice. So the state names its latest changes: a proposer that
   finds its own among them only confirms the state. When more changes than are remembered may have passed, it
   admits that it cannot tell.
+- *A stable proposer takes one round*: whoever accepts a ballot also promises its proposer's next one, so that
+  the next change of the same key needs no Prepare (section 2.2.1 of the paper).
+- *Changes of one key take turns* on one coordinator, instead of outbidding each other's ballots.
 - *Reads take one round and write nothing*, when a majority has accepted the same ballot: that state is
   chosen, and every change that was complete before the read began is in it.
+
+One attempt keeps to the placement of one epoch, from its promises to its acceptances.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from typing import NamedTuple, TypeVar
 
+from store.core.data.quorum import enough, unavailable, unconfirmed
 from store.core.messages import (
+    DEFINITE,
     NO_BALLOT,
     Accept,
     Accepted,
@@ -32,68 +40,170 @@ from store.core.messages import (
     Refused,
     Register,
     Response,
+    Unable,
 )
-from store.core.procedure import Answers, Ask, Coordination, Procedure, Rest, Wish
-from store.core.quorum import unavailable, unconfirmed
+from store.core.ownership.layout import Placement
+from store.core.port import Port
+from store.core.procedure import Answers, Ask, Coordination, Group, Procedure, Rest, Turn, Wish
 
 RECENT_CHANGES = 16
 ABSENT = Register(None, 0, ())
 
+READY_MAX = 4096
+READY_BYTES_MAX = 16 << 10
+"""A proposer remembers so many keys, and no values above that size."""
+
 BACKOFF_NANOS = 2_000_000
 BACKOFF_NANOS_MAX = 64_000_000
+
+PREPARE_NANOS = 250_000_000
+PREPARE_NANOS_MAX = 8_000_000_000
+"""How long promises are waited for, twice as long at each attempt, before another ballot is prepared: a
+message may have been lost, and a ballot is promised only once, so a Prepare is not sent again as it is."""
+
+A = TypeVar("A", bound=Answer)
 
 Decide = Callable[[bytes | None], tuple[bytes | None] | None]
 """Given the value held (None: absent), the new one in a tuple, or None: the condition does not hold."""
 
 
-def read(c: Coordination, key: str, need: int) -> Procedure:
-    answers = yield Ask(c.replicas, Query(c.next_rid(), key), need)
-    states = {answer.accepted: answer.state for answer in answers if isinstance(answer, Queried)}
-    if len(answers) >= need and len(states) == 1:
-        return Found(c.request_id, _value(next(iter(states.values()))))
-    return (yield from _read_with_ballot(c, key, need))
+class Quorums(NamedTuple):
+    """Who must agree on a register, and by which epoch they are asked."""
+
+    epoch: int
+    groups: tuple[Group, ...]
 
 
-def _read_with_ballot(c: Coordination, key: str, need: int) -> Procedure:
+class Ready(NamedTuple):
+    """Such a quorum has promised `ballot`, and what it has accepted last is `state`."""
+
+    quorums: Quorums
+    ballot: Ballot
+    state: Register
+
+
+class Proposer:
+    """The counter from which this node's ballots come: above every ballot that it has heard of. And the keys
+    that it may propose for without asking first."""
+
+    def __init__(self, port: Port, heard: Callable[[], int]) -> None:
+        self._port = port
+        self._counter = 0
+        self._heard = heard
+        self._ready: dict[str, Ready] = {}
+
+    def ballot(self) -> Ballot:
+        self._counter = max(self._counter, self._heard()) + 1
+        return self._counter, self._port.name
+
+    def observe(self, ballot: Ballot) -> None:
+        self._counter = max(self._counter, ballot[0])
+
+    def take_ready(self, key: str, quorums: Quorums) -> Ready | None:
+        """Once only: a ballot must not be used for two states."""
+        ready = self._ready.pop(key, None)
+        return ready if ready is not None and ready.quorums == quorums else None
+
+    def keep_ready(self, key: str, ready: Ready) -> None:
+        if len(ready.state.value or b"") <= READY_BYTES_MAX:
+            self._ready[key] = ready
+            if len(self._ready) > READY_MAX:
+                del self._ready[next(iter(self._ready))]
+
+
+Whom = Callable[[], Quorums]
+
+
+def owners(c: Coordination, key: str) -> Whom:
+    """Majorities of those who keep the user's key `key` at the time of asking."""
+
+    def whom() -> Quorums:
+        place: Placement | None = c.port.placement
+        assert place is not None
+        return Quorums(place.epoch, c.groups(place.replicas(key), lambda n: n // 2 + 1))
+
+    return whom
+
+
+def read(c: Coordination, key: str) -> Procedure[Response]:
+    state = yield from read_state(c, key, owners(c, key))
+    return state if isinstance(state, Failed) else Found(c.request_id, state.value)
+
+
+def change(c: Coordination, key: str, decide: Decide) -> Procedure[Response]:
+    """Write, cas and delete."""
+    return (yield from change_state(c, key, owners(c, key), decide))
+
+
+def read_state(c: Coordination, key: str, whom: Whom) -> Procedure[Register | Failed]:
+    epoch, groups = whom()
+    answers = yield Ask(groups, Query(c.port.next_rid(), epoch, key))
+    queried = _of(answers, Queried)
+    states = {answer.accepted: answer.state for _, answer in queried if isinstance(answer, Queried)}
+    if enough(groups, queried) and len(states) == 1:
+        return next(iter(states.values())) or ABSENT
     attempt = 0
-    answers: Answers = []
     while not c.late():
-        ballot, answers = yield from _prepare(c, key, need)
-        if len(answers) >= need:
-            accepted, state = _highest(answers)
-            if _count(answers, accepted) < need:
-                answers = yield from _accept(c, key, need, ballot, state or ABSENT)
-            if len(answers) >= need:
-                return Found(c.request_id, _value(state))
+        quorums = whom()
+        groups = quorums.groups
+        ballot, answers = yield from _prepare(c, key, quorums, attempt)
+        promises = _of(answers, Promise)
+        if enough(groups, promises):
+            accepted, state = _highest(promises)
+            if enough(groups, [(peer, answer) for peer, answer in promises if answer.accepted == accepted]):
+                return state or ABSENT
+            answers = yield from _accept(c, key, quorums, ballot, state or ABSENT, ballot)
+            if enough(groups, _of(answers, Accepted)):
+                return state or ABSENT
         attempt += 1
         yield _backoff(c, attempt)
-    return unavailable(c, len(answers), need)
+    return _unserved(c, groups, answers)
 
 
-def change(c: Coordination, key: str, need: int, decide: Decide) -> Procedure:
-    """Write, cas and delete."""
-    me: ChangeId = (c.node, c.next_rid())
+def change_state(c: Coordination, key: str, whom: Whom, decide: Decide) -> Procedure[Response]:
+    """`decide` is applied once, or it is said that this is not known."""
+    me: ChangeId = (c.port.name, c.port.next_rid())
+    yield Turn(key)
+    if c.late():
+        return Failed(c.request_id, "unavailable", "others were before it until its time was up")
     oldest_proposed: int | None = None
     attempt = 0
-    answers: Answers = []
-    while not c.late():
-        ballot, answers = yield from _prepare(c, key, need)
-        if len(answers) >= need:
-            _, state = _highest(answers)
-            base = state or ABSENT
+    while True:
+        quorums = whom()
+        groups = quorums.groups
+        ready, answers = yield from _make_ready(c, key, quorums, attempt)
+        if ready is not None:
+            base = ready.state
             if oldest_proposed is not None and base.version - oldest_proposed >= RECENT_CHANGES:
                 return Failed(c.request_id, "contended", f"{RECENT_CHANGES} other changes came in between")
             proposed, response = _apply(c, base, me, decide)
             if proposed is not base:
                 oldest_proposed = min(oldest_proposed or proposed.version, proposed.version)
-            answers = yield from _accept(c, key, need, ballot, proposed)
-            if len(answers) >= need:
+            next_ballot = c.proposer.ballot()
+            answers = yield from _accept(c, key, quorums, ready.ballot, proposed, next_ballot)
+            if enough(groups, _of(answers, Accepted)):
+                c.proposer.keep_ready(key, Ready(quorums, next_ballot, proposed))
                 return response
         attempt += 1
         yield _backoff(c, attempt)
-    return (
-        unavailable(c, len(answers), need) if oldest_proposed is None else unconfirmed(c, len(answers), need)
-    )
+        if c.late():
+            if oldest_proposed is None:
+                return _unserved(c, groups, answers)
+            return unconfirmed(c, groups, _of(answers, Accepted))
+
+
+def _make_ready(
+    c: Coordination, key: str, quorums: Quorums, attempt: int
+) -> Generator[Wish, Answers, tuple[Ready | None, Answers]]:
+    """Promises of a quorum, those that are there already or those that are given now; and the answers."""
+    ready = c.proposer.take_ready(key, quorums)
+    if ready is not None:
+        return ready, []
+    ballot, answers = yield from _prepare(c, key, quorums, attempt)
+    promises = _of(answers, Promise)
+    if not enough(quorums.groups, promises):
+        return None, answers
+    return Ready(quorums, ballot, _highest(promises)[1] or ABSENT), answers
 
 
 def _apply(c: Coordination, base: Register, me: ChangeId, decide: Decide) -> tuple[Register, Response]:
@@ -108,44 +218,54 @@ def _apply(c: Coordination, base: Register, me: ChangeId, decide: Decide) -> tup
     return Register(decided[0], base.version + 1, recent), Done(c.request_id)
 
 
-def _prepare(c: Coordination, key: str, need: int) -> Generator[Wish, Answers, tuple[Ballot, Answers]]:
-    ballot = (c.ballots.next(), c.node)
-    answers = yield Ask(c.replicas, Prepare(c.next_rid(), key, ballot), need)
-    return ballot, _agreed(c, answers, Promise)
+def _prepare(
+    c: Coordination, key: str, quorums: Quorums, attempt: int
+) -> Generator[Wish, Answers, tuple[Ballot, Answers]]:
+    ballot = c.proposer.ballot()
+    question = Prepare(c.port.next_rid(), quorums.epoch, key, ballot)
+    patience_nanos = min(PREPARE_NANOS << min(attempt, 5), PREPARE_NANOS_MAX)
+    answers = yield Ask(quorums.groups, question, patience_nanos=patience_nanos)
+    _observe(c, answers)
+    return ballot, answers
 
 
 def _accept(
-    c: Coordination, key: str, need: int, ballot: Ballot, state: Register
+    c: Coordination, key: str, quorums: Quorums, ballot: Ballot, state: Register, promise: Ballot
 ) -> Generator[Wish, Answers, Answers]:
-    answers = yield Ask(c.replicas, Accept(c.next_rid(), key, ballot, state), need)
-    return _agreed(c, answers, Accepted)
+    question = Accept(c.port.next_rid(), quorums.epoch, key, ballot, state, promise)
+    answers = yield Ask(quorums.groups, question)
+    _observe(c, answers)
+    return answers
 
 
-def _agreed(c: Coordination, answers: Answers, kind: type[Answer]) -> Answers:
-    for answer in answers:
+def _observe(c: Coordination, answers: Answers) -> None:
+    for _, answer in answers:
         if isinstance(answer, Refused):
-            c.ballots.observe(answer.promised[0])
-    return [answer for answer in answers if isinstance(answer, kind)]
+            c.proposer.observe(answer.promised)
 
 
-def _highest(promises: Answers) -> tuple[Ballot, Register | None]:
+def _of(answers: Answers, kind: type[A]) -> list[tuple[str, A]]:
+    return [(peer, answer) for peer, answer in answers if isinstance(answer, kind)]
+
+
+def _highest(promises: list[tuple[str, Promise]]) -> tuple[Ballot, Register | None]:
     highest: tuple[Ballot, Register | None] = (NO_BALLOT, None)
-    for promise in promises:
-        if isinstance(promise, Promise) and promise.accepted > highest[0]:
+    for _, promise in promises:
+        if promise.accepted > highest[0]:
             highest = promise.accepted, promise.state
     return highest
 
 
-def _count(promises: Answers, accepted: Ballot) -> int:
-    return sum(isinstance(promise, Promise) and promise.accepted == accepted for promise in promises)
+def _unserved(c: Coordination, groups: tuple[Group, ...], answers: Answers) -> Failed:
+    """Nothing was changed, and why."""
+    for peer, unable in _of(answers, Unable):
+        code = unable.code if DEFINITE.get(unable.code) else "unavailable"
+        return Failed(c.request_id, code, f"{peer} is unable to take part now")
+    return unavailable(c, groups, [*_of(answers, Promise), *_of(answers, Queried)])
 
 
 def _backoff(c: Coordination, attempt: int) -> Rest:
     """The first retry is at once: most often the ballot was merely out of date."""
     if attempt == 1:
         return Rest(0)
-    return Rest(c.rng.randrange(min(BACKOFF_NANOS << attempt, BACKOFF_NANOS_MAX)))
-
-
-def _value(state: Register | None) -> bytes | None:
-    return None if state is None else state.value
+    return Rest(c.port.rng.randrange(min(BACKOFF_NANOS << attempt, BACKOFF_NANOS_MAX)))

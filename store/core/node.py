@@ -1,126 +1,186 @@
-"""One node: routes inputs to its replica and to its requests' procedures, and effects out.
+"""One node: routes inputs to its parts, and effects out.
 
-What the protocols *are* stands in replica.py, quorum.py and caspaxos.py; here is only who waits for what.
+What the protocols *are* stands in the parts' own files; who waits for what, in tasks.py. Here is only who is
+asked.
 """
 
 from __future__ import annotations
 
 import random
-from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
-from msgspec import Struct
-
-from store.core import caspaxos, quorum
-from store.core.hlc import HybridClock
+from store.core.caspaxos import Proposer
+from store.core.coordinator import Coordinator
+from store.core.data.edits import Edits
+from store.core.data.hlc import HybridClock
+from store.core.gossip.sight import Sight
+from store.core.gossip.swim import Swim
 from store.core.journal import Journal
-from store.core.levels import Level, LevelError, parse_level
 from store.core.machine import (
+    ClientGone,
+    DamagedRecord,
+    DiskFull,
     Effect,
     FromClient,
     FromPeer,
+    Happened,
     Input,
+    Meet,
     Persisted,
     Records,
     Reply,
     Send,
-    SetTimer,
+    SendTo,
+    Started,
     TimerFired,
 )
 from store.core.messages import (
     ANSWERED_BY,
-    KEY_BYTES_MAX,
-    Answer,
-    Body,
-    Cas,
-    Delete,
+    Accept,
+    Admin,
     Failed,
-    Get,
+    Layout,
+    Locate,
+    Located,
+    Mend,
+    Note,
     PeerMessage,
-    Put,
+    Prepare,
+    Question,
     Refused,
     Report,
     Request,
     Response,
+    Session,
+    Stale,
     Stamp,
     Status,
+    Store,
+    Unable,
 )
-from store.core.procedure import Answers, Ask, Ballots, Coordination, Procedure, Wish
+from store.core.options import Options
+from store.core.ownership.epochs import Epochs
+from store.core.ownership.layout import Placement
+from store.core.ownership.transfer import Transfer
+from store.core.part import Part
+from store.core.procedure import Coordination, Procedure
+from store.core.repair.antientropy import AntiEntropy
+from store.core.repair.hints import Hints
+from store.core.repair.inventory import Inventory
+from store.core.repair.scrub import Scrub
+from store.core.repair.tombstones import Tombstones
 from store.core.replica import Replica
-from store.core.ring import Ring
+from store.core.tasks import Tasks
+from store.core.timers import Timers
 
 OPEN_REQUESTS_MAX = 10_000
-PATIENCE_NANOS = 20_000_000
-"""How long a procedure waits for the other answers once a replica has refused."""
 
-AT_ANY_WAIT = -1
-"""Of a timer: it is for whatever the task waits for by then."""
+CHANGING = frozenset({Prepare, Accept, Mend})
+"""Questions that a replica answers only once it has written something. For Store and
+Update the replica sees to that itself."""
+
+UNSYNCED_RECORDS_MAX = 50_000
+UNSYNCED_BYTES_MAX = 64 << 20
+"""With so much waiting for its disk, a replica takes no more changes."""
 
 BOOT_SHIFT = 40
-"""Request numbers are boot number * 2**40 + counter, so they are never used twice."""
+RID_SPAN = 1 << 62
+"""Request numbers are birth + boot number * 2**40 + counter, so they are never used twice: not after a crash,
+and not by a node that has lost its disk and begins anew under its name."""
 
+BIRTH = "m/birth"
+"""Storage key of the node's own."""
 
-class _Task(Struct):
-    """A request in progress, and what it waits for (`rid` 0: nothing is asked)."""
-
-    client: int
-    procedure: Procedure
-    deadline: int
-    deadline_timer: int = 0
-    rid: int = 0
-    expects: type[Answer] = Refused
-    silent: list[str] = []
-    need: int = 0
-    answers: Answers = []
-    agreed: int = 0
-    refused: bool = False
-    waiting: int = 0
-    """Goes up at each resumption, so that a timer set for an earlier wait is known as stale."""
+T = TypeVar("T")
 
 
 class Node:
-    """The whole store of one node, sans I/O: see machine.py for what the driver must hold to.
+    """The whole store of one node, sans I/O: see machine.py for what the driver must hold to. To its parts it
+    is their `Port`.
 
-    `boot` is greater at each start of the node; `records` is what is durable; `rng` is only this node's.
+    `first` is the layout with which the cluster began, None on a node that joins later; `boot` is greater at
+    each start of the node; `records` is what is durable; `rng` is only this node's.
     """
 
-    def __init__(self, name: str, ring: Ring, boot: int, records: Records, rng: random.Random) -> None:
-        if name not in ring.nodes:
-            raise ValueError(f"node {name!r} is not one of the ring's: {', '.join(ring.nodes)}")
+    def __init__(
+        self,
+        name: str,
+        first: Layout | None,
+        boot: int,
+        records: Records,
+        rng: random.Random,
+        options: Options = Options(),
+    ) -> None:
+        if first is not None and name not in [member.name for member in first.owners]:
+            raise ValueError(
+                f"node {name!r} is not one of the owners: {', '.join(owner.name for owner in first.owners)}"
+            )
         self.name = name
-        self.ring = ring
         self.boot = boot
-        self._rng = rng
+        self.rng = rng
+        self.now = 0
+        self.wall = 0
+        self.counters: Counter[str] = Counter()
         self._effects: list[Effect] = []
         self._inbox: deque[PeerMessage] = deque()
-        self._now = 0
-        self._wall = 0
-        self._last_rid = boot << BOOT_SHIFT
-        self._last_timer = 0
-        self._asking: dict[int, _Task] = {}
-        self._timers: dict[int, tuple[_Task, int]] = {}
-        self._open = 0
-        self._served = 0
-        self._failed = 0
-        self._clock = HybridClock(name)
-        self._journal = Journal(records, self._effects.append, self._route)
-        self._replica = Replica(self._journal, self._route, self._clock)
-        self._ballots = Ballots(lambda: self._replica.ballot_counter_seen)
+        self._timers = Timers(self._effects.append)
+        self._disk_full = False
+        self.journal = Journal(records, self._effects.append, self.send)
+        self._clock = HybridClock(name, self.journal)
+        self.birth = self._born()
+        self._last_rid = (self.birth + (boot << BOOT_SHIFT)) % RID_SPAN
+        self._tasks = Tasks(self, self._finished)
+        self._replica = Replica(self, self._clock)
+        self._replica.unable = self._unable
+        self._edits = Edits(self, self._replica, self._clock)
+        self._proposer = Proposer(self, lambda: self._replica.ballot_counter_seen)
+        self._swim = Swim(self, options, lambda peer, epoch: self._epochs.heard(peer, epoch))
+        self._sight = Sight(self, options, self._swim)
+        self._epochs = Epochs(self, options, first, self._proposer)
+        self._hints = self._replica.hints = Hints(self, options, self._replica)
+        self._coordinator = Coordinator(self, self._clock, self._hints, self._unable)
+        self._scrub = Scrub(self, options, self._replica, self._proposer, self._hints.drop)
+        inventory = Inventory(self, self._replica, self._scrub.found)
+        self._antientropy = AntiEntropy(
+            self, options, self._replica, inventory, lambda: self._hints.delivered, self._scrub.found
+        )
+        self._tombstones = Tombstones(self, options, self._replica, inventory)
+        self._swim.on_change.append(self._hints.changed)
+        self._transfer = Transfer(self, options, self._replica, self._proposer, self._epochs.moved)
+        self._epochs.changed.append(self._transfer.layout_changed)
+        self._parts: tuple[Part, ...] = (
+            self._swim,
+            self._sight,
+            self._epochs,
+            self._hints,
+            self._antientropy,
+            self._tombstones,
+            self._scrub,
+            self._transfer,
+        )
+        self._questions = self._replica.handlers | self._antientropy.questions | self._tombstones.questions
         self._handlers: dict[type, Callable[[str, Any], None]] = {
-            **self._replica.handlers,
-            **dict.fromkeys((*ANSWERED_BY.values(), Refused), self._answered),
+            **dict.fromkeys(ANSWERED_BY, self._question),
+            **dict.fromkeys((*ANSWERED_BY.values(), Refused, Session, Unable), self._tasks.answered),
+            Stale: self._stale,
         }
+        for part in self._parts:
+            self._handlers |= part.handlers
         self._inputs: dict[type, Callable[[Any], None]] = {
+            Started: self._started,
             FromPeer: self._from_peer,
             FromClient: self._from_client,
+            ClientGone: self._client_gone,
             TimerFired: self._timer_fired,
             Persisted: self._persisted,
+            DiskFull: self._disk_is_full,
         }
 
     def step(self, event: Input, now: int, wall: int) -> list[Effect]:
         """Take one input at monotonic time `now` and wall-clock time `wall` (ns); the effects, in order."""
-        self._now, self._wall = now, wall
+        self.now, self.wall = now, wall
         self._inputs[type(event)](event)
         while self._inbox:
             message = self._inbox.popleft()
@@ -129,193 +189,184 @@ class Node:
         self._effects.clear()
         return effects
 
-    # Routing ---------------------------------------------------------------------------------------
+    # Inputs ------------------------------------------------------------------------------------------
 
-    def _route(self, peer: str, message: PeerMessage) -> None:
+    def _started(self, event: Started) -> None:
+        for part in self._parts:
+            part.start()
+
+    def _from_peer(self, event: FromPeer) -> None:
+        self._handlers[type(event.message)](event.peer, event.message)
+
+    def _question(self, peer: str, question: Question) -> None:
+        place = self._epochs.placement
+        if place is None or question.epoch != place.epoch or not self._epochs.serves:
+            self.send(peer, Stale(question.rid, 0 if place is None else place.epoch))
+            if type(question) is Store:
+                self._replica.refuse_doubles(peer, Unable(question.rid, "unavailable"))
+            self._epochs.heard(peer, question.epoch)
+            return
+        kind = type(question)
+        unable = self._unable() if kind in CHANGING else None
+        if unable is not None:
+            self.send(peer, Unable(question.rid, unable))
+            return
+        try:
+            self._questions[kind](peer, question)
+        except DamagedRecord as damage:
+            self._scrub.found(damage.key)
+            self.send(peer, Unable(question.rid, "unavailable"))
+
+    def _unable(self) -> str | None:
+        """Why this replica takes no changes now, as a code."""
+        if self._disk_full:
+            return "disk-full"
+        if self.journal.backlog >= UNSYNCED_RECORDS_MAX or self.journal.backlog_bytes >= UNSYNCED_BYTES_MAX:
+            return "overloaded"
+        return None
+
+    def _stale(self, peer: str, answer: Stale) -> None:
+        self._epochs.heard(peer, answer.epoch)
+        self._tasks.answered(peer, answer)
+
+    def _persisted(self, event: Persisted) -> None:
+        self.journal.persisted(event.token)
+
+    def _disk_is_full(self, event: DiskFull) -> None:
+        self._disk_full = event.full
+        self.happened("disk-full" if event.full else "disk-has-room")
+
+    def _timer_fired(self, event: TimerFired) -> None:
+        self._timers.fired(self.now)
+
+    # Requests ----------------------------------------------------------------------------------------
+
+    def _from_client(self, event: FromClient) -> None:
+        client, request = event.client, event.request
+        body = request.body
+        if isinstance(body, Status):
+            self._inform(client, Report(request.id, self.status()))
+        elif isinstance(body, Locate):
+            self._inform(client, self._located(request.id))
+        elif self._tasks.open >= OPEN_REQUESTS_MAX:
+            text = f"{OPEN_REQUESTS_MAX} requests are in progress"
+            self._reply(client, Failed(request.id, "overloaded", text))
+        else:
+            self._serve(client, request)
+
+    def _serve(self, client: int, request: Request) -> None:
+        body = request.body
+        deadline = self.now + request.timeout_ms * 1_000_000
+        c = Coordination(self, self._proposer, request.id, deadline)
+        procedure: Procedure[Response]
+        if isinstance(body, Admin):
+            match body.action:
+                case "repair":
+                    procedure = self._antientropy.admin(c)
+                case "scrub":
+                    procedure = self._scrub.admin(c)
+                case _:
+                    procedure = self._epochs.admin(c, body)
+        elif self._epochs.standing == "left":
+            self._reply(client, Failed(request.id, "unavailable", "this node has left the cluster"))
+            return
+        else:
+            planned = self._coordinator.plan(c, body)
+            if isinstance(planned, Failed):
+                self._reply(client, planned)
+                return
+            procedure = planned
+        self._tasks.begin(client, procedure, deadline)
+
+    def _located(self, request_id: int) -> Response:
+        place = self.placement
+        if place is None:
+            return Failed(request_id, "unavailable", "this node does not know yet who keeps what")
+        addresses = {name: self._swim.address(name) for name in place.names}
+        return Located(request_id, place.layout, {name: at for name, at in addresses.items() if at})
+
+    def _finished(self, client: int, response: Response) -> None:
+        self._reply(client, response)
+
+    def _client_gone(self, event: ClientGone) -> None:
+        self._tasks.client_gone(event.client)
+
+    def _reply(self, client: int, response: Response) -> None:
+        refused = isinstance(response, Failed) and response.code != "mismatch"
+        self.counters["requests_failed" if refused else "requests_served"] += 1
+        self._effects.append(Reply(client, response))
+
+    def _inform(self, client: int, response: Response) -> None:
+        """What monitors and clients ask all the time does not hide how many requests there are."""
+        self.counters["inquiries_answered"] += 1
+        self._effects.append(Reply(client, response))
+
+    # The port ----------------------------------------------------------------------------------------
+
+    @property
+    def placement(self) -> Placement | None:
+        return self._epochs.placement
+
+    def alive(self, peer: str) -> bool:
+        return peer == self.name or self._swim.alive(peer)
+
+    def send(self, peer: str, message: PeerMessage) -> None:
         if peer == self.name:
             self._inbox.append(message)
         else:
             self._effects.append(Send(peer, message))
 
-    def _from_peer(self, event: FromPeer) -> None:
-        self._handlers[type(event.message)](event.peer, event.message)
+    def send_to(self, address: str, message: PeerMessage) -> None:
+        self._effects.append(SendTo(address, message))
 
-    def _persisted(self, event: Persisted) -> None:
-        self._journal.persisted(event.token)
+    def meet(self, peer: str, address: str) -> None:
+        self._effects.append(Meet(peer, address))
 
-    # Requests --------------------------------------------------------------------------------------
+    def after(self, nanos: int, act: Callable[[], None]) -> int:
+        return self._timers.at(self.now + nanos, act)
 
-    def _from_client(self, event: FromClient) -> None:
-        request = event.request
-        refusal = self._refusal(request)
-        if refusal is not None:
-            self._reply(event.client, refusal)
-        elif isinstance(request.body, Status):
-            self._reply(event.client, Report(request.id, self.status()))
-        else:
-            deadline = self._now + request.timeout_ms * 1_000_000
-            task = _Task(event.client, self._procedure(request, request.body, deadline), deadline)
-            self._open += 1
-            task.deadline_timer = self._set_timer(task, deadline, AT_ANY_WAIT)
-            self._advance(task, next, task.procedure)
+    def cancel(self, token: int) -> None:
+        self._timers.cancel(token)
 
-    def _refusal(self, request: Request) -> Failed | None:
-        body = request.body
-        if isinstance(body, Status):
-            return None
-        if self._open >= OPEN_REQUESTS_MAX:
-            return Failed(request.id, "overloaded", f"{OPEN_REQUESTS_MAX} requests are in progress")
-        if len(body.key.encode()) > KEY_BYTES_MAX:
-            return Failed(request.id, "bad-request", f"a key has at most {KEY_BYTES_MAX} bytes")
-        try:
-            level = parse_level(body.level, self.ring.replication)
-        except LevelError as error:
-            return Failed(request.id, "bad-request", str(error))
-        if isinstance(body, Cas) and not level.linearizable:
-            return Failed(request.id, "bad-request", f"cas needs level linearizable, not {body.level}")
-        return None
+    def run(self, procedure: Generator[Any, Any, T], timeout_nanos: int, then: Callable[[T], None]) -> None:
+        self._tasks.run(procedure, self.now + timeout_nanos, then)
 
-    def _procedure(self, request: Request, body: Body, deadline: int) -> Procedure:
-        assert not isinstance(body, Status)
-        level = parse_level(body.level, self.ring.replication)
-        c = Coordination(
-            node=self.name,
-            request_id=request.id,
-            replicas=self.ring.preference(body.key),
-            next_rid=self._next_rid,
-            stamp=self._stamp,
-            late=lambda: self._now >= deadline,
-            ballots=self._ballots,
-            rng=self._rng,
-        )
-        return _linearizable(c, body, level) if level.linearizable else _eventual(c, body, level)
-
-    def _reply(self, client: int, response: Response) -> None:
-        if isinstance(response, Failed) and response.code != "mismatch":
-            self._failed += 1
-        else:
-            self._served += 1
-        self._effects.append(Reply(client, response))
-
-    # Procedures ------------------------------------------------------------------------------------
-
-    def _advance(self, task: _Task, resume: Callable[..., Wish], *args: Any) -> None:
-        """Run the procedure until it has to wait, or ends."""
-        try:
-            wish = resume(*args)
-            while True:
-                task.waiting += 1
-                if self._now >= task.deadline:
-                    wish = task.procedure.send([])
-                elif isinstance(wish, Ask):
-                    self._ask(task, wish)
-                    return
-                elif wish.nanos:
-                    self._set_timer(task, self._now + wish.nanos, task.waiting)
-                    return
-                else:
-                    wish = task.procedure.send([])
-        except StopIteration as end:
-            self._open -= 1
-            task.waiting += 1
-            self._timers.pop(task.deadline_timer, None)
-            self._reply(task.client, end.value)
-
-    def _ask(self, task: _Task, wish: Ask) -> None:
-        task.rid = wish.question.rid
-        task.expects = ANSWERED_BY[type(wish.question)]
-        task.silent = list(wish.peers)
-        task.need = wish.need
-        task.answers = []
-        task.agreed = 0
-        task.refused = False
-        self._asking[task.rid] = task
-        for peer in wish.peers:
-            self._route(peer, wish.question)
-
-    def _answered(self, peer: str, answer: Answer) -> None:
-        task = self._asking.get(answer.rid)
-        if task is None or peer not in task.silent:
-            return
-        kind = type(answer)
-        if kind is task.expects:
-            task.agreed += 1
-        elif kind is not Refused:
-            return
-        elif not task.refused:
-            task.refused = True
-            self._set_timer(task, self._now + PATIENCE_NANOS, task.waiting)
-        task.silent.remove(peer)
-        task.answers.append(answer)
-        if task.agreed >= task.need or task.agreed + len(task.silent) < task.need:
-            self._resume(task)
-
-    def _resume(self, task: _Task) -> None:
-        if task.rid:
-            del self._asking[task.rid]
-            task.rid = 0
-        answers, task.answers = task.answers, []
-        self._advance(task, task.procedure.send, answers)
-
-    # Timers, time and names --------------------------------------------------------------------------
-
-    def _set_timer(self, task: _Task, at: int, waiting: int) -> int:
-        """The timer's token; when it fires it resumes `task` if that still waits as it did at `waiting`."""
-        self._last_timer += 1
-        self._timers[self._last_timer] = (task, waiting)
-        self._effects.append(SetTimer(self._last_timer, at))
-        return self._last_timer
-
-    def _timer_fired(self, event: TimerFired) -> None:
-        task, waiting = self._timers.pop(event.token, (None, 0))
-        if task is not None and waiting in (AT_ANY_WAIT, task.waiting):
-            self._resume(task)
-
-    def _next_rid(self) -> int:
+    def next_rid(self) -> int:
         self._last_rid += 1
         return self._last_rid
 
-    def _stamp(self) -> Stamp:
-        return self._clock.stamp(self._wall // 1_000)
+    def stamp(self) -> Stamp:
+        return self._clock.stamp(self.wall // 1_000)
 
-    def status(self) -> dict[str, str | int | list[str]]:
+    def happened(self, kind: str, /, **fields: Any) -> None:
+        self.counters["event_" + kind] += 1
+        self._effects.append(Happened(kind, fields))
+
+    # ---------------------------------------------------------------------------------------------------
+
+    def _born(self) -> int:
+        """The name of this life of the data directory, drawn when it begins."""
+        held = self.journal.get(BIRTH)
+        if isinstance(held, Note):
+            return int(held.content)
+        birth = self.rng.getrandbits(62) | 1
+        self.journal.put(BIRTH, Note(birth))
+        return birth
+
+    def status(self) -> dict[str, Any]:
         """What `kv status` shows."""
-        return {
+        own: dict[str, Any] = {
             "node": self.name,
             "boot": self.boot,
-            "nodes": list(self.ring.nodes),
-            "replication": self.ring.replication,
-            "ring": self.ring.digest,
-            "wall_ms": self._wall // 1_000_000,
-            "requests_served": self._served,
-            "requests_failed": self._failed,
-            "requests_open": self._open,
+            "birth": self.birth,
+            "wall_ms": self.wall // 1_000_000,
+            "requests_served": self.counters["requests_served"],
+            "requests_failed": self.counters["requests_failed"],
+            "requests_open": self._tasks.open,
+            "inquiries_answered": self.counters["inquiries_answered"],
+            "unsynced_records": self.journal.backlog,
+            "disk_full": self._disk_full,
         }
-
-
-def _eventual(c: Coordination, body: Body, level: Level) -> Procedure:
-    match body:
-        case Get():
-            return quorum.read(c, body.key, level.reads)
-        case Put():
-            return quorum.write(c, body.key, body.value, level.writes)
-        case Delete():
-            return quorum.write(c, body.key, None, level.writes)
-        case _:
-            raise AssertionError(f"{body} was to be refused")
-
-
-def _linearizable(c: Coordination, body: Body, level: Level) -> Procedure:
-    match body:
-        case Get():
-            return caspaxos.read(c, body.key, level.reads)
-        case Put(value=value):
-            return caspaxos.change(c, body.key, level.writes, lambda held: (value,))
-        case Delete():
-            return caspaxos.change(c, body.key, level.writes, lambda held: (None,))
-        case Cas(expect=expect, value=value):
-            return caspaxos.change(
-                c, body.key, level.writes, lambda held: (value,) if held == expect else None
-            )
-        case _:
-            raise AssertionError(f"{body} was to be refused")
+        for part in self._parts:
+            own |= part.status()
+        return own

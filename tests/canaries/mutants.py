@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 from msgspec.structs import replace
 
 from store.core.machine import FromClient, Records
 from store.core.messages import (
+    ANSWERED_BY,
     Accept,
     Accepted,
     Acceptor,
@@ -21,6 +22,8 @@ from store.core.messages import (
     Failed,
     Found,
     Get,
+    KeyBody,
+    Layout,
     PeerMessage,
     Prepare,
     Promise,
@@ -31,14 +34,13 @@ from store.core.messages import (
     Request,
     Response,
     Stamp,
-    Status,
     Store,
     Stored,
 )
 from store.core.node import Node
-from store.core.procedure import Answers, Ask, Procedure
-from store.core.replica import ACCEPTOR, CELL
-from store.core.ring import Ring
+from store.core.options import Options
+from store.core.procedure import Answers, Ask, Group, Procedure
+from store.core.replica import ACCEPTOR, DATUM
 
 NOBODY = -1
 """No client has this number, so what is replied to it is lost."""
@@ -51,30 +53,39 @@ class AnswersBeforeItIsDurable(Node):
         super().__init__(*made_of)
 
         def at_once(key: str, peer: str, message: PeerMessage) -> None:
-            self._route(peer, message)
+            self.send(peer, message)
 
-        self._journal.when_durable = at_once
+        self.journal.when_durable = at_once  # type: ignore[method-assign]
 
 
 class NumbersFromTheStartAgain(Node):
     """Names of changes repeat after a restart, so a proposer finds a new change among the old ones."""
 
-    def __init__(self, name: str, ring: Ring, boot: int, records: Records, rng: random.Random) -> None:
-        super().__init__(name, ring, 1, records, rng)
+    def __init__(
+        self,
+        name: str,
+        first: Layout | None,
+        boot: int,
+        records: Records,
+        rng: random.Random,
+        options: Options,
+    ) -> None:
+        super().__init__(name, first, 1, records, rng, options)
 
 
 class _BrokenReplica(Node):
     """`breaks`: the kind of question that is answered in a wrong way, by `answer_wrongly`."""
 
     breaks: type
+    answer_wrongly: Callable[..., None]
 
     def __init__(self, *made_of: Any) -> None:
         super().__init__(*made_of)
-        self._handlers[self.breaks] = self.answer_wrongly
+        self._questions[self.breaks] = self.answer_wrongly
 
     def keep(self, key: str, record: Acceptor | Cell, peer: str, answer: Answer) -> None:
-        self._journal.put(key, record)
-        self._journal.when_durable(key, peer, answer)
+        self.journal.put(key, record)
+        self.journal.when_durable(key, peer, answer)
 
 
 class ForgetsPromises(_BrokenReplica):
@@ -86,24 +97,9 @@ class ForgetsPromises(_BrokenReplica):
         key, ballot = ACCEPTOR + question.key, question.ballot
         held = self._replica._acceptor(key)
         if ballot <= held.promised:
-            self._route(peer, Refused(question.rid, held.promised))
+            self.send(peer, Refused(question.rid, held.promised))
         else:
-            self._journal.when_durable(key, peer, Promise(question.rid, held.accepted, held.state))
-
-
-class PromisesEqualBallots(_BrokenReplica):
-    """An acceptor promises a ballot twice, to a proposer that has forgotten in a crash that it had it."""
-
-    breaks = Prepare
-
-    def answer_wrongly(self, peer: str, question: Prepare) -> None:
-        key, ballot = ACCEPTOR + question.key, question.ballot
-        held = self._replica._acceptor(key)
-        if ballot < held.promised:
-            self._route(peer, Refused(question.rid, held.promised))
-        else:
-            promise = Promise(question.rid, held.accepted, held.state)
-            self.keep(key, Acceptor(ballot, held.accepted, held.state), peer, promise)
+            self.journal.when_durable(key, peer, Promise(question.rid, held.accepted, held.state))
 
 
 class AcceptsWhateverItPromised(_BrokenReplica):
@@ -123,8 +119,9 @@ class LastToArriveWins(_BrokenReplica):
     breaks = Store
 
     def answer_wrongly(self, peer: str, question: Store) -> None:
-        self._clock.observe(question.cell.stamp)
-        self.keep(CELL + question.key, question.cell, peer, Stored(question.rid))
+        assert isinstance(question.datum, Cell)
+        self._clock.observe(question.datum.stamp)
+        self.keep(DATUM + question.key, question.datum, peer, Stored(question.rid))
 
 
 class LosesTombstones(_BrokenReplica):
@@ -133,8 +130,8 @@ class LosesTombstones(_BrokenReplica):
     breaks = Store
 
     def answer_wrongly(self, peer: str, question: Store) -> None:
-        if question.cell.value is None:
-            self._route(peer, Stored(question.rid))
+        if isinstance(question.datum, Cell) and question.datum.value is None:
+            self.send(peer, Stored(question.rid))
         else:
             self._replica._store(peer, question)
 
@@ -146,39 +143,47 @@ class ForgetsTombstones(_BrokenReplica):
 
     def answer_wrongly(self, peer: str, question: Store) -> None:
         self._replica._store(peer, question)
-        key = CELL + question.key
-        if self._replica._cell(key) == Cell(question.cell.stamp, None):
-            self._journal.put(key, Cell((0, 0, "-"), None))
+        assert isinstance(question.datum, Cell)
+        if self._replica.datum(question.key) == Cell(question.datum.stamp, None):
+            self.journal.put(DATUM + question.key, Cell((0, 0, "-"), None))
 
 
 class StampsByTheWallClock(Node):
     """A coordinator's stamps do not follow those that it has seen, so a write may be older than the last."""
 
-    def _stamp(self) -> Stamp:
-        return (self._wall // 1_000, 0, self.name)
+    def stamp(self) -> Stamp:
+        return (self.wall // 1_000, 0, self.name)
 
 
 class CountsAnAnswerTwice(Node):
     """A coordinator takes a duplicated answer for one of another replica."""
 
+    def __init__(self, *made_of: Any) -> None:
+        super().__init__(*made_of)
+        self._handlers |= dict.fromkeys((*ANSWERED_BY.values(), Refused), self._answered)
+
     def _answered(self, peer: str, answer: Answer) -> None:
-        task = self._asking.get(answer.rid)
+        task = self._tasks._asking.get(answer.rid)
         if task is not None and peer not in task.silent:
             task.silent.append(peer)
-        super()._answered(peer, answer)
+        self._tasks.answered(peer, answer)
 
 
 class ReadsWhatOneHasAccepted(Node):
     """A linearizable read believes the first acceptor that answers."""
 
-    def _procedure(self, request: Request, body: Body, deadline: int) -> Procedure:
-        if isinstance(body, Get):
-            return self._read(request.id, body.key)
-        return super()._procedure(request, body, deadline)
+    def _serve(self, client: int, request: Request) -> None:
+        if isinstance(request.body, Get):
+            deadline = self.now + request.timeout_ms * 1_000_000
+            self._tasks.begin(client, self._read(request.id, request.body.key), deadline)
+        else:
+            super()._serve(client, request)
 
-    def _read(self, request_id: int, key: str) -> Procedure:
-        answers = yield Ask(self.ring.preference(key), Query(self._next_rid(), key), 1)
-        for answer in answers:
+    def _read(self, request_id: int, key: str) -> Procedure[Response]:
+        assert self.placement is not None
+        (replicas,) = self.placement.replicas(key)
+        answers = yield Ask((Group(replicas, 1),), Query(self.next_rid(), self.placement.epoch, key))
+        for _, answer in answers:
             if isinstance(answer, Queried):
                 return Found(request_id, None if answer.state is None else answer.state.value)
         return Failed(request_id, "unavailable", "")
@@ -189,15 +194,24 @@ class _MisledProposer(Node):
 
     mislead: Callable[[Answers], Answers]
 
-    def _procedure(self, request: Request, body: Body, deadline: int) -> Procedure:
-        procedure = super()._procedure(request, body, deadline)
+    def __init__(self, *made_of: Any) -> None:
+        super().__init__(*made_of)
+        begin = self._tasks.begin
+
+        def begin_misled(client: int, procedure: Generator[Any, Any, Response], deadline: int) -> None:
+            begin(client, self._misled(procedure), deadline)
+
+        self._tasks.begin = begin_misled  # type: ignore[method-assign]
+
+    def _misled(self, procedure: Procedure[Response]) -> Procedure[Response]:
         try:
             wish = next(procedure)
             while True:
                 answers = yield wish
                 wish = procedure.send(self.mislead(answers))
         except StopIteration as end:
-            return end.value
+            response: Response = end.value
+            return response
 
 
 class AppliesItsChangeOnEveryRetry(_MisledProposer):
@@ -205,10 +219,10 @@ class AppliesItsChangeOnEveryRetry(_MisledProposer):
 
     def mislead(self, answers: Answers) -> Answers:
         return [
-            replace(answer, state=replace(answer.state, recent=()))
+            (peer, replace(answer, state=replace(answer.state, recent=())))
             if isinstance(answer, Promise) and answer.state is not None
-            else answer
-            for answer in answers
+            else (peer, answer)
+            for peer, answer in answers
         ]
 
 
@@ -216,12 +230,14 @@ class AdoptsWhatCameFirst(_MisledProposer):
     """A proposer goes on from the first promise's state, not from that of the highest ballot."""
 
     def mislead(self, answers: Answers) -> Answers:
-        promises = [answer for answer in answers if isinstance(answer, Promise)]
-        return promises[:1] * len(promises) or answers
+        promises = [(peer, answer) for peer, answer in answers if isinstance(answer, Promise)]
+        return [(peer, promises[0][1]) for peer, _ in promises] or answers
 
 
 class _Door(Node):
     """`admit` changes a request before it is looked at, or gives None if it is not to be."""
+
+    admit: Callable[[FromClient], FromClient | None]
 
     def _from_client(self, event: FromClient) -> None:
         admitted = self.admit(event)
@@ -233,7 +249,7 @@ class _Door(Node):
 
     def at_level(self, event: FromClient, level: str) -> FromClient:
         body = event.request.body
-        return event if isinstance(body, Status) else self.with_body(event, replace(body, level=level))
+        return self.with_body(event, replace(body, level=level)) if isinstance(body, KeyBody) else event
 
 
 class AcknowledgesBeforeItAsks(_Door):

@@ -67,7 +67,6 @@ SETTINGS = {
     "contention": Setting(CONTENTION),
     "loss": Setting(CONTENTION, LOSS),
     "kills": Setting(KILLS),
-    "restarts": Setting(replace(KILLS, fault_interval_s=0.15, time_limit_s=40, rate=200, concurrency=3)),
     # Who reads all replicas sees every write that any of them has: then last-write-wins is linearizable.
     "all": Setting(ALL, AT_ANY_TIME),
     "all, clocks": Setting(replace(ALL, faults=("clock",), fault_interval_s=0.5)),
@@ -114,7 +113,6 @@ CANARIES = (
     Canary(mutants.LosesTombstones, "all, deletions"),
     Canary(mutants.NeverMatches, "contention"),
     Canary(mutants.NumbersFromTheStartAgain, "kills"),
-    Canary(mutants.PromisesEqualBallots, "restarts"),
     Canary(mutants.ReadsWhatOneHasAccepted, "contention"),
     Canary(mutants.StampsByTheWallClock, "all, clocks"),
     Canary(mutants.WritesToOneAtQuorum, "quorum, one client"),

@@ -244,7 +244,7 @@ SCENARIOS = (
             "n4 get k one -> 1",
             "n4 put k 2 one -> done",
             "n4 get k quorum in 0.3 -> unavailable",
-            "n1 put p 2 linearizable in 0.3 -> unavailable",
+            "n4 put p 2 linearizable in 0.3 -> unavailable",
             "start n2 n3 -> bit",
             "n4 get p linearizable -> 1",
             "n4 get k all -> 2",

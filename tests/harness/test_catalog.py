@@ -25,6 +25,7 @@ def test_the_defaults_of_every_cluster_can_be_assembled(cluster: str, count: int
         (Plan(faults=("meteor",)), "--faults: .*meteor"),
         (Plan(cluster="local", faults=("clock",)), "cluster local cannot make clock; it can make partition"),
         (Plan(nodes=("a",), replication=2), "--replication"),
+        (Plan(workload="kv", level="one", stop_on_violation=True), "--stop-on-violation: kv at level one"),
     ],
 )
 def test_what_cannot_be_put_together_is_said_by_name(plan: Plan, named: str) -> None:

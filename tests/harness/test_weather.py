@@ -8,12 +8,12 @@ import pytest
 
 from checkers.history import NEMESIS, Op
 from harness.weather import SETTLING_NS, should_serve
-from store.core.ring import Ring
+from store.core.ownership.layout import Placement, first_layout
 from workloads.register import Register
 
 S = 1_000_000_000
 NODES = ("n1", "n2", "n3", "n4", "n5")
-RING = Ring(NODES, 3)
+PLACE = Placement(first_layout(NODES, 3))
 LONG_AFTER = 10 * S + SETTLING_NS
 
 
@@ -30,14 +30,14 @@ def served(
     history: list[Op], node: str, at: int, f: str = "read", level: str = "quorum", key: str = "r0"
 ) -> bool:
     """Should `node` have served an operation that took a millisecond?"""
-    judge = should_serve(history, NODES, 5, RING, Register(level, 60))
+    judge = should_serve(history, NODES, 5, PLACE, Register(level, 60))
     value = {"read": None, "write": 1}[f]
     invoke = Op(time=at, process=NODES.index(node), f=f, key=key, value=value)
     completion = Op(time=at + S // 1000, process=invoke.process, type="ok", f=f, key=key)
     return bool(judge(invoke, completion))
 
 
-REPLICAS = RING.preference("r0")
+(REPLICAS,) = PLACE.replicas("r0")
 OTHERS = tuple(node for node in NODES if node not in REPLICAS)
 
 
@@ -46,7 +46,7 @@ def test_with_no_faults_everything_should_be_served() -> None:
 
 
 def test_an_operation_that_never_completed_is_not_judged() -> None:
-    judge = should_serve([], NODES, 5, RING, Register("one", 60))
+    judge = should_serve([], NODES, 5, PLACE, Register("one", 60))
     assert not judge(Op(process=0, f="read", key="r0"), None)
 
 
@@ -106,7 +106,7 @@ def test_what_is_not_understood_or_went_wrong_excuses_everything(unclear: list[O
 
 
 def test_what_is_owed_is_grouped_by_coordinator_and_by_stretches_without_change() -> None:
-    judge = should_serve(fault("pause", 10, {"nodes": ["n5"]}), NODES, 5, RING, Register("one", 60))
+    judge = should_serve(fault("pause", 10, {"nodes": ["n5"]}), NODES, 5, PLACE, Register("one", 60))
 
     def group(process: int, at: int) -> tuple[str, ...]:
         return judge(*(Op(time=at, process=process, f="read", key="r0", type=t) for t in ("invoke", "ok")))  # type: ignore[arg-type]
@@ -123,3 +123,16 @@ def test_a_start_that_failed_is_forgiven_once_one_succeeds() -> None:
     assert not served(history, "n1", LONG_AFTER + S)
     history += fault("start", 20, {"nodes": list(NODES)})
     assert served(history, "n1", LONG_AFTER + 11 * S)
+
+
+@pytest.mark.parametrize(("f", "end"), [("disk-full", "disk-mend"), ("member-wipe", "members-restore")])
+def test_what_cannot_be_told_from_the_operations_excuses_until_it_is_undone(f: str, end: str) -> None:
+    history = fault(f, 10, {"nodes": ["n1"]})
+    assert not served(history, "n3", LONG_AFTER + S, level="one")
+    assert not served(history + fault(end, 20, error="no"), "n3", LONG_AFTER + 11 * S, level="one")
+    assert served(history + fault(end, 20), "n3", LONG_AFTER + 11 * S, level="one")
+
+
+@pytest.mark.parametrize("f", ["clock-bump", "drift", "disk-rot"])
+def test_clocks_and_single_rotten_copies_keep_nobody_from_answering(f: str) -> None:
+    assert served(fault(f, 10), "n3", LONG_AFTER, level="one")

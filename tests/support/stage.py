@@ -24,11 +24,11 @@ from typing import Any, NamedTuple, Protocol
 from harness.cluster.base import Cluster, Evidence, Grudge, Kill, Lost, NotSent, Partition, Pause, Session
 from nemesis.grudge import complete, one_way
 from store.core.messages import Body, Cas, Delete, Done, Failed, Found, Get, Put, Report, Response, Status
-from store.core.ring import Ring
+from store.core.ownership.ring import Ring
 
 NODES = ("n1", "n2", "n3", "n4")
 REPLICAS = frozenset(("n1", "n2", "n3"))
-RING = Ring(NODES, 3)
+RING = Ring(NODES)
 PATIENCE_S = 10.0
 ASKED_AGAIN_MAX = 5000
 REFUSALS = {"unavailable", "timeout"}
@@ -179,7 +179,7 @@ def _key(scope: str, name: str) -> str:
     if not name.isalnum():
         return _text(name)
     tries = (f"{scope}/{name}/{number}" for number in range(1000))
-    return next(key for key in tries if set(RING.preference(key)) == REPLICAS)
+    return next(key for key in tries if set(RING.preference(key, 3)) == REPLICAS)
 
 
 def _text(word: str) -> str:

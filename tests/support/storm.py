@@ -14,9 +14,9 @@ from harness.cluster.sim import SimCluster, SimOptions
 from harness.sim.network import NetworkOptions
 from harness.sim.world import MS
 from store.core.machine import Effect, Input, Records
-from store.core.messages import Body, Cas, Delete, Get, Put, Response
+from store.core.messages import Cas, Delete, Get, KeyBody, Layout, Put, Response
 from store.core.node import Node
-from store.core.ring import Ring
+from store.core.options import Options
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 LEVELS = ("one", "quorum", "all", "r=1,w=3", "linearizable")
@@ -46,8 +46,16 @@ class Storm:
         while len(self._ended) < self._clients:
             world.run_until(world.now + 1000 * MS)
 
-    def _traced(self, name: str, ring: Ring, boot: int, records: Records, rng: random.Random) -> Traced:
-        return Traced(self.digest, Node(name, ring, boot, records, rng))
+    def _traced(
+        self,
+        name: str,
+        first: Layout | None,
+        boot: int,
+        records: Records,
+        rng: random.Random,
+        options: Options,
+    ) -> Traced:
+        return Traced(self.digest, Node(name, first, boot, records, rng, options))
 
     async def _client(self, number: int) -> None:
         rng = random.Random(f"{self._seed} client {number}")
@@ -96,10 +104,10 @@ class Traced:
         return effects
 
 
-def _body(rng: random.Random, value: bytes) -> Body:
+def _body(rng: random.Random, value: bytes) -> KeyBody:
     level = rng.choice(LEVELS)
     key = f"{'register' if level == 'linearizable' else 'cell'}{rng.randrange(5)}"
-    kinds: list[Body] = [Get(key, level), Put(key, value, level), Delete(key, level)]
+    kinds: list[KeyBody] = [Get(key, level), Put(key, value, level), Delete(key, level)]
     if level == "linearizable":
         kinds.append(Cas(key, None, value, level))
     return rng.choice(kinds)

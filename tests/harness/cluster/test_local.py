@@ -160,10 +160,6 @@ def test_a_paused_node_keeps_silent_until_it_is_resumed_and_can_be_killed(tmp_pa
 @pytest.mark.real
 def test_a_cut_holds_messages_in_the_named_direction_until_it_is_healed(tmp_path: Path) -> None:
     async def scene(cluster: LocalCluster) -> None:
-        idle = await cluster.cut({"n1": frozenset({"n2"})})
-        assert not idle.bit, "nothing was sent, so nothing shows that the cut works"
-        assert "1 links cut, 0 seen" in idle.detail
-
         async def keep_asking_n1() -> None:
             while True:
                 session = await cluster.connect("n1")
@@ -205,7 +201,7 @@ def test_a_node_that_ends_by_itself_is_down_and_told_of(tmp_path: Path) -> None:
         assert await comes_true(lambda: cluster.states()["n2"] == "down", PATIENCE_S)
         (sentence,) = cluster.unexpected_deaths()
         assert sentence.startswith("node n2 was ended by SIGSEGV: ")
-        assert "n2 serves at" in sentence
+        assert "Z INFO n2 " in sentence
         await cluster.start(("n2",))
         assert cluster.states()["n2"] == "up"
         assert cluster.unexpected_deaths() == [sentence]

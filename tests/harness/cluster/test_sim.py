@@ -2,7 +2,18 @@ from functools import partial
 
 import pytest
 
-from harness.cluster.base import Clock, ClusterError, Evidence, Kill, NotSent, Partition, Pause
+from harness.cluster.base import (
+    Clock,
+    ClusterError,
+    Disk,
+    Drift,
+    Evidence,
+    Kill,
+    Membership,
+    NotSent,
+    Partition,
+    Pause,
+)
 from harness.cluster.sim import SimCluster
 from harness.sim.clock import EPOCH_NS
 from harness.sim.world import MS
@@ -31,7 +42,7 @@ def request(cluster: SimCluster, node: str, body, timeout_s: float = 1.0):
 
 def test_it_has_every_capability():
     cluster = a_cluster()
-    for capability in (Kill, Pause, Partition, Clock):
+    for capability in (Kill, Pause, Partition, Clock, Drift, Disk, Membership):
         assert isinstance(cluster, capability)
 
 
@@ -49,10 +60,11 @@ def test_setup_starts_every_node_and_teardown_writes_their_logs(tmp_path):
     logs = {node: (tmp_path / "nodes" / f"{node}.log").read_text().splitlines() for node in NODES}
     assert logs["n1"][0].startswith("   0.200000000 ")
     said = {node: [line[15:] for line in lines] for node, lines in logs.items()}
+    serves = "serves {'why': ''}"
     assert said == {
-        "n1": ["start, boot 1", "paused", "stop"],
-        "n2": ["start, boot 1", "clock bumped by -500 ms", "stop"],
-        "n3": ["start, boot 1", "killed; requests broken: 0; records lost: 0"],
+        "n1": ["start, boot 1", serves, "paused", "stop"],
+        "n2": ["start, boot 1", serves, "clock bumped by -500 ms", "stop"],
+        "n3": ["start, boot 1", serves, "killed; requests broken: 0; records lost: 0"],
     }
 
 
@@ -107,7 +119,7 @@ def test_a_pause_is_seen_as_silence_and_its_end_as_an_answer():
     assert not run(cluster.pause(("n3",))).bit
     evidence = run(cluster.resume(NODES))
     assert evidence.bit
-    assert evidence.detail == "answer again: n3; 1 inputs were held back"
+    assert evidence.detail == "answer again: n3; 2 inputs were held back"
     assert not run(cluster.resume(NODES)).bit
 
 

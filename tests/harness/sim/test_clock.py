@@ -1,3 +1,7 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from harness.sim.clock import EPOCH_NS, WallClock
 from harness.sim.world import MS, SECOND
 
@@ -23,3 +27,40 @@ def test_a_clock_cannot_show_a_time_before_1970():
     clock.bump(-100 * 365 * 86_400_000)
     assert clock.read(0) == 0
     assert clock.offset_ms(0) == -EPOCH_NS / MS
+
+
+def test_a_clock_that_drifts_gains_or_loses_and_keeps_what_it_has_gained():
+    clock = WallClock()
+    clock.drift(1000, 5 * SECOND)
+    assert clock.offset_ms(5 * SECOND) == 0
+    assert clock.offset_ms(15 * SECOND) == 10
+    clock.drift(-2000, 15 * SECOND)
+    assert clock.offset_ms(20 * SECOND) == 0
+    clock.drift(0, 25 * SECOND)
+    assert clock.offset_ms(99 * SECOND) == -10
+    clock.bump(3)
+    assert clock.offset_ms(99 * SECOND) == -7
+
+
+def test_a_reset_ends_the_drift():
+    clock = WallClock()
+    clock.drift(1000, 0)
+    clock.reset()
+    assert clock.offset_ms(50 * SECOND) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(-999_999, 1_000_000)), max_size=9))
+def test_a_clock_that_only_drifts_never_goes_back(steps):
+    clock, now = WallClock(), 0
+    for duration, ppm in steps:
+        before = clock.read(now)
+        clock.drift(ppm, now)
+        assert clock.read(now) >= before
+        now += duration
+        assert clock.read(now) >= before
+
+
+@pytest.mark.parametrize("ppm", [-1_000_000, 1_000_001])
+def test_no_clock_stands_still_or_runs_more_than_twice_as_fast(ppm):
+    with pytest.raises(ValueError, match=f"not by {ppm}"):
+        WallClock().drift(ppm, 0)

@@ -8,14 +8,15 @@ from harness.sim.host import Host, HostOptions
 from harness.sim.network import Network, NetworkOptions
 from harness.sim.session import SimSession
 from harness.sim.world import MS, SECOND, US, World
-from store.core.machine import FromClient, FromPeer, Input, Persisted, TimerFired
+from store.core.machine import FromClient, FromPeer, Input, Persisted, Started, TimerFired
 from store.core.messages import Cell, Done, Found, Get, Put, Status, Store, Stored
-from store.core.ring import Ring
+from store.core.options import QUIET
+from store.core.ownership.layout import first_layout
 from tests.support.echo import Echo
 
 
 class Pair:
-    """Two machines; `a` is the one that the tests look at."""
+    """Two machines that have started; `a` is the one that the tests look at."""
 
     def __init__(self, service_us: int = 0) -> None:
         self.world = World(1)
@@ -23,7 +24,13 @@ class Pair:
         options = HostOptions(service_us=service_us, start_ms=0)
         self.hosts = {
             name: Host(
-                self.world, name, Ring("ab", 1), partial(Echo, self.heard[name]), options, DiskOptions()
+                self.world,
+                name,
+                first_layout("ab", 1),
+                partial(Echo, self.heard[name]),
+                options,
+                DiskOptions(),
+                QUIET,
             )
             for name in "ab"
         }
@@ -34,6 +41,10 @@ class Pair:
         )
         for host in self.hosts.values():
             host.start(self.network)
+        self.run(service_us * US)
+        for heard in self.heard.values():
+            assert heard == [Started()]
+            heard.clear()
         self.a = self.hosts["a"]
 
     def session(self, client: int = 1) -> SimSession:
@@ -67,7 +78,7 @@ def test_effects_reach_disk_peers_timers_and_the_client():
     pair.run(100 * MS)
     assert results == [Done(1)]
     assert [type(event) for event in pair.heard["a"]] == [FromClient, Persisted, TimerFired]
-    assert pair.heard["b"] == [FromPeer("a", Store(1, "x", Cell((1, 0, "a"), b"1")))]
+    assert pair.heard["b"] == [FromPeer("a", Store(1, 1, "x", Cell((1, 0, "a"), b"1")))]
     assert pair.a.disk.get("x") == Cell((1, 0, "a"), b"1")
 
 
@@ -191,7 +202,7 @@ def test_messages_to_a_machine_that_is_down_are_lost():
     pair.run(1 * SECOND)
     pair.a.start(pair.network)
     pair.run(1 * SECOND)
-    assert pair.heard["a"] == []
+    assert pair.heard["a"] == [Started()]
 
 
 def test_no_answer_in_time_is_lost_and_closes_the_session():
@@ -227,8 +238,8 @@ def test_a_fault_in_the_core_ends_the_simulation_and_names_node_and_input(monkey
     def breaks(*args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Echo, "step", breaks)
     pair = Pair()
+    monkeypatch.setattr(Echo, "step", breaks)
     with pytest.raises(ZeroDivisionError) as caught:
         pair.a.receive(FromPeer("b", Stored(9)))
     assert "node a failed at 0 ns" in caught.value.__notes__[0]
