@@ -28,8 +28,12 @@ class Connection:
         """As a session's; `timeout_s` is for connecting and asking together."""
         began = trio.current_time()
         try:
-            if self._session is None:
-                self._session = await self._connected(timeout_s)
+            if self._session is not None:
+                try:
+                    return await self._session.request(body, timeout_s)
+                except NotSent:  # the node has ended it since it was last used
+                    await self._drop()
+            self._session = await self._connected(timeout_s)
             return await self._session.request(body, began + timeout_s - trio.current_time())
         except Lost:
             self.doubtful = True
@@ -42,6 +46,9 @@ class Connection:
     async def close(self) -> None:
         """Whatever happens to the session, this neither raises nor takes long."""
         self.doubtful = True
+        await self._drop()
+
+    async def _drop(self) -> None:
         session, self._session = self._session, None
         if session is None:
             return

@@ -97,8 +97,12 @@ class _Line:
         world = self._cluster.world
         began = world.now
         try:
-            if self._session is None:
-                self._session = await self._cluster.connect(self._node)
+            if self._session is not None:
+                try:
+                    return await self._session.request(body, timeout_s)
+                except NotSent:  # the node has ended it since it was last used
+                    await self.close()
+            self._session = await self._cluster.connect(self._node)
             return await self._session.request(body, timeout_s - (world.now - began) / SECOND)
         except Lost:
             await self.close()
