@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from harness.cluster.base import Cluster
 from harness.cluster.local import LocalCluster
+from harness.cluster.pace import PACE
 from harness.cluster.sim import SimCluster, SimOptions
 from harness.ledger import Requested
 from harness.plan import Plan, PlanError
 from nemesis.compose import FAULTS, Nemesis, parse_faults
 from nemesis.membership import MembershipFault
-from store.core.options import MS, SECOND, Options
 from workloads.base import Workload
 from workloads.kv import Kv
 from workloads.register import Register
@@ -80,18 +80,8 @@ def assemble(plan: Plan) -> Pieces:
     return Pieces(workload, nemesis, requested, cluster)
 
 
-SIM_PACE: Final = Options(
-    probe_nanos=200 * MS,
-    compare_nanos=SECOND,
-    scrub_nanos=20 * SECOND,
-    tombstone_grace_nanos=20 * SECOND,
-    hint_life_nanos=15 * SECOND,
-)
-"""Everything that the nodes do by themselves happens within the minute that a run takes."""
-
-
 def _sim(plan: Plan) -> SimCluster:
-    options = SimOptions(core=SIM_PACE, spares=_spares(plan))
+    options = SimOptions(core=PACE, spares=_spares(plan))
     return SimCluster(plan.nodes, plan.replication, plan.seed, options)
 
 

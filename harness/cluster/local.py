@@ -19,6 +19,7 @@ import trio
 
 from harness.cluster.base import ClusterError, Evidence, Grudge, NodeState, NotSent, Session
 from harness.cluster.members import RESTORE_LIMIT_S, Members, until_serving
+from harness.cluster.pace import timing
 from harness.cluster.process import NodeProcess, comes_true
 from harness.cluster.proxy import Address, Proxy
 from harness.cluster.session import StoreSession
@@ -26,14 +27,6 @@ from harness.cluster.session import StoreSession
 CLUSTER_NAME: Final = "local"
 CUT_PROBE_S: Final = 0.5
 """How long a cut is watched for the first message that it holds back."""
-PACE: Final = (
-    "probe_ms = 200",
-    "compare_s = 1",
-    "scrub_s = 20",
-    "tombstone_grace_s = 20",
-    "hint_life_s = 15",
-)
-"""Everything that the nodes do by themselves happens within the minute that a run takes."""
 MESH_LIMIT_S: Final = 10.0
 """How long nodes that have just started may take to connect to each other; they try every second or so."""
 GRACE_S: Final = 1.0
@@ -297,7 +290,7 @@ class LocalCluster:
             'listen = "127.0.0.1:0"',
             f"data = {json.dumps(f'data/{name}')}",
             *role,
-            *("", "[timing]", *PACE),
+            *("", "[timing]", *timing()),
             *("", "[peers]", *first),
             *("", "[pinned]", *addresses.values()),
         ]

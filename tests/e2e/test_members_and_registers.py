@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from checkers.verdict import Status
-from harness.catalog import SIM_PACE
+from harness.cluster.pace import PACE
 from harness.cluster.sim import SimOptions
 from harness.plan import Plan, node_names
 from harness.sim.network import NetworkOptions
 from tests.support.judged import judged
 
-LOSSY = SimOptions(
-    core=SIM_PACE, spares=1, network=NetworkOptions(loss_fraction=0.01, duplicate_fraction=0.05)
-)
+LOSSY = SimOptions(core=PACE, spares=1, network=NetworkOptions(loss_fraction=0.01, duplicate_fraction=0.05))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -10,7 +10,7 @@ from checkers.convergence import Convergence
 from checkers.history import Op
 from checkers.linear import Linearizable
 from checkers.verdict import Status
-from harness.catalog import SIM_PACE
+from harness.cluster.pace import PACE
 from harness.cluster.sim import SimOptions
 from harness.context import Context
 from harness.generator import Generator, Pending
@@ -101,7 +101,7 @@ PLAN = Plan(workload="kv", level="quorum", faults=("partition",), time_limit_s=3
 
 
 def test_it_acquits_the_store_and_convicts_one_that_never_repairs(tmp_path: Path) -> None:
-    assert judged(PLAN, tmp_path / "sound", options=SimOptions(core=SIM_PACE)).status is Status.VALID
+    assert judged(PLAN, tmp_path / "sound", options=SimOptions(core=PACE)).status is Status.VALID
     alone = replace(QUIET, hints_max=0)
     never = judged(replace(PLAN, seed=5), tmp_path / "never", options=SimOptions(core=alone))
     assert never.status is Status.INVALID
@@ -110,5 +110,5 @@ def test_it_acquits_the_store_and_convicts_one_that_never_repairs(tmp_path: Path
 
 def test_it_tells_of_what_level_one_loses_and_does_not_convict_it(tmp_path: Path) -> None:
     plan = replace(PLAN, level="one")
-    verdict = judged(plan, tmp_path, options=SimOptions(core=SIM_PACE))
+    verdict = judged(plan, tmp_path, options=SimOptions(core=PACE))
     assert verdict.status is Status.VALID

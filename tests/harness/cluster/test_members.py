@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from harness.catalog import SIM_PACE
 from harness.cluster.base import ClusterError, Evidence
+from harness.cluster.pace import PACE
 from harness.cluster.sim import SimCluster, SimOptions
 from store.core.messages import Body, Done, Found, Get, Put, Report, Response, Status
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 class Stage:
     def __init__(self, directory: Path, nodes: tuple[str, ...] = NODES) -> None:
-        self.cluster = SimCluster(nodes, 3, 1, SimOptions(core=SIM_PACE, spares=1))
+        self.cluster = SimCluster(nodes, 3, 1, SimOptions(core=PACE, spares=1))
         self.do(self.cluster.setup(directory))
 
     def do(self, coroutine: Coroutine[Any, Any, T]) -> T:
