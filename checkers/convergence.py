@@ -47,7 +47,7 @@ class Convergence:
             return Verdict(self.name, Status.VACUOUS, "nobody has looked at all copies of any key")
         final = {look.invoke.key or "": look.value for look in sorted(seen, key=lambda look: look.start)}
         unseen = sorted(set(changes) - set(final))
-        rounds = _rounds(seen)
+        rounds = rounds_of(seen)
         divergent = [key for key, copies in sorted(final.items()) if not equal(copies)]
         lost, phantoms = [], []
         for key, copies in sorted(final.items()):
@@ -56,7 +56,7 @@ class Convergence:
                     phantoms.append({"key": key, "value": value})
                 elif equal(copies) and (gone := _lost_to(value, changes[key])):
                     lost += [{"key": key, "holds": value, **_told(operation)} for operation in gone]
-        converged_s = None if divergent or unseen else _converged_s(rounds)
+        converged_s = None if divergent or unseen else converged_at_s(rounds)
         details = {"rounds": rounds, "converged_s": converged_s, "lost": lost, "phantoms": phantoms}
         return self._verdict(divergent, unseen, lost, phantoms, len(final), details)
 
@@ -102,7 +102,7 @@ def _distinct(copies: Any) -> list[Any]:
     return found
 
 
-def _rounds(looks: Sequence[Operation]) -> list[list[Any]]:
+def rounds_of(looks: Sequence[Operation]) -> list[list[Any]]:
     """By round (a key that comes again begins the next): when it ended, and which keys' copies differed."""
     rounds: list[list[Any]] = []
     keys: set[str] = set()
@@ -119,7 +119,7 @@ def _rounds(looks: Sequence[Operation]) -> list[list[Any]]:
     return rounds
 
 
-def _converged_s(rounds: list[list[Any]]) -> float | None:
+def converged_at_s(rounds: list[list[Any]]) -> float | None:
     """The end of the first of the rounds after which none shows a difference."""
     at: float | None = None
     for end, divergent in reversed(rounds):

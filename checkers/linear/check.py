@@ -68,6 +68,8 @@ class Linearizable:
     bytes each) and `seconds` by `clock` are the budget after which it answers "unknown"; with no `seconds`
     the verdict depends on the history alone.
 
+    `progress` (it may also be set later) is told now and then how far a check is.
+
     `witness`: keep what is needed to give a linearization of each key (so nothing is forgotten on the way).
 
     `details` of a valid verdict, with `witness`: `linearization`, for each key the starts of its calls in a
@@ -101,11 +103,11 @@ class Linearizable:
         self._budget = Budget(steps, configurations, seconds)
         self._witness = witness
         self._clock = clock
-        self._progress = progress
+        self.progress = progress
 
     def check(self, history: list[Op]) -> Verdict:
         keys = self._keys(history)
-        run = _Run(self._model, self._budget, keys, self._witness, self._clock, self._progress)
+        run = _Run(self._model, self._budget, keys, self._witness, self._clock, self.progress)
         convicted = run.decide()
         if convicted is not None:
             return self._invalid(convicted, run)

@@ -1,0 +1,101 @@
+"""Is there a causal order that explains what was read? Causal consistency and two stronger kinds of it,
+decided by bad patterns (Bouajjani, Enea, Guerraoui and Hamza, "On Verifying Causal Consistency", POPL 2017,
+tables 2 to 4).
+
+CC: each read sees the last write of its key in some order of what it depends on. CCv: all those orders are
+parts of one order of the conflicting writes, as in a store that converges. CM: each session has one order
+for all its reads. CCv and CM are incomparable, and both imply CC.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from checkers.accesses import Accesses, accesses, doubt, phantom_details
+from checkers.causal.memory import ACCESSES_MAX, causal_memory
+from checkers.causal.order import CausalOrder, Pattern, pattern_details
+from checkers.history import Op
+from checkers.models import Value
+from checkers.verdict import Status, Verdict
+
+Kind = Literal["cc", "ccv", "cm"]
+MEANINGS: Final[dict[Kind, str]] = {
+    "cc": "causally consistent",
+    "ccv": "causally consistent and convergent",
+    "cm": "causal memory",
+}
+
+
+class Found(NamedTuple):
+    """Of each kind the bad pattern, None if there is none; not in `patterns`: it was not judged."""
+
+    judged: Accesses
+    patterns: dict[Kind, Pattern | None]
+
+
+class Causal:
+    """A `Checker` of the kind that is asked for; its parts are all three. A session is a process.
+
+    `details` of each part: `accesses` judged, `unclear_reads`, and of an invalid one `anomaly` (the bad
+    pattern), `key`, and, of the weakest that is broken, `explanation` and `operations`. Unknown: CM of more
+    than `ACCESSES_MAX` accesses; a history in which reads may have seen one of several writes, and only if
+    they saw the latest is anything wrong.
+    """
+
+    name = "causal"
+
+    def __init__(self, kind: Kind = "ccv", initial: Value = None) -> None:
+        if kind not in get_args(Kind):
+            raise ValueError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
+        self._kind: Kind = kind
+        self._initial = initial
+
+    def check(self, history: list[Op]) -> Verdict:
+        certain = accesses(history, initial=self._initial)
+        figures = {"accesses": len(certain.all), "unclear_reads": certain.unclear}
+        if certain.phantoms:
+            details = figures | phantom_details(certain.phantoms)
+            return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
+        found = _judged(certain)
+        guessed = found
+        if certain.unclear:
+            guessed = _judged(accesses(history, initial=self._initial, guess=True))
+        parts = {kind: _part(kind, found, guessed, figures) for kind in MEANINGS}
+        whole = parts[self._kind]
+        if parts["cc"].status is Status.INVALID:
+            parts |= {kind: _implied(parts["cc"], kind, figures) for kind in ("ccv", "cm")}
+        brief = figures | {name: whole.details[name] for name in ("anomaly", "key") if name in whole.details}
+        return Verdict(self.name, whole.status, whole.summary, brief, tuple(parts.values()))
+
+
+def _judged(judged: Accesses) -> Found:
+    order = CausalOrder(judged.all)
+    if order.pattern is not None:
+        return Found(judged, dict.fromkeys(MEANINGS, order.pattern))
+    in_order = order.in_order()
+    patterns: dict[Kind, Pattern | None] = {"cc": None, "ccv": order.converges()}
+    if len(judged.all) <= ACCESSES_MAX:
+        patterns["cm"] = causal_memory(judged.all, in_order)
+    return Found(judged, patterns)
+
+
+def _part(kind: Kind, found: Found, guessed: Found, figures: dict[str, Any]) -> Verdict:
+    pattern = found.patterns.get(kind)
+    if pattern is not None:
+        return _convicted(kind, pattern, found.judged, figures)
+    if kind not in found.patterns:
+        reason = f"not judged: {figures['accesses']:,} accesses are more than {ACCESSES_MAX:,}"
+        return Verdict(kind, Status.UNKNOWN, reason, figures)
+    if guessed.patterns.get(kind) is not None:
+        return Verdict(kind, Status.UNKNOWN, doubt(figures["unclear_reads"]), figures)
+    return Verdict(kind, Status.VALID, f"{figures['accesses']:,} accesses: {MEANINGS[kind]}", figures)
+
+
+def _implied(cc: Verdict, kind: Kind, figures: dict[str, Any]) -> Verdict:
+    sentence = f"not {MEANINGS[kind]}, as not even causally consistent: {cc.details['anomaly']}"
+    return Verdict(kind, Status.INVALID, sentence, figures | {"anomaly": cc.details["anomaly"]})
+
+
+def _convicted(kind: Kind, pattern: Pattern, judged: Accesses, figures: dict[str, Any]) -> Verdict:
+    details = pattern_details(pattern, judged.all)
+    return Verdict(kind, Status.INVALID, details["explanation"][0], figures | details)
