@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench campaign crash-campaign lock clean
+.PHONY: setup run test check bench campaign crash-campaign wheels vagrant-box vagrant-test lock clean
 .DELETE_ON_ERROR:
 
 setup: .venv/run.stamp
@@ -31,6 +31,18 @@ campaign: .venv/dev.stamp
 CYCLES ?= 200
 crash-campaign: .venv/dev.stamp
 	$(BIN)/python -m tests.crash_campaign --cycles $(CYCLES)
+
+# Whole machines as hosts; vagrant/README.md. The box is built when there is none, or after `rm` of it.
+VAGRANT_BOX := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/stormcellar/vagrant/debian12.box
+wheels: .venv/run.stamp
+	vagrant/wheels.sh $(BIN)/python
+
+vagrant-box: $(VAGRANT_BOX)
+$(VAGRANT_BOX):
+	vagrant/box/build.sh $@
+
+vagrant-test: wheels $(VAGRANT_BOX)
+	vagrant/lab.sh vagrant/test.sh
 
 # The lock files carry versions and hashes only; the dev lock is a superset of the other.
 .venv/run.stamp: requirements.lock pyproject.toml

@@ -6,14 +6,17 @@ import sys
 
 from rich.console import Console
 
-from benchmarks import bench_store, gossip, linear, ring, simulator
+from benchmarks import bench_store, checkers, collections, faults, gossip, linear, ring, simulator
 
 BENCHMARKS = {
     "linear": linear.table,
+    "checkers": checkers.table,
+    "collections": collections.table,
     "simulator": simulator.table,
     "store": bench_store.table,
     "gossip": gossip.tables,
     "ring": ring.tables,
+    "faults": faults.tables,
 }
 
 

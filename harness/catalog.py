@@ -1,21 +1,38 @@
-"""The composition root: names to constructors. With harness/cli.py it alone imports workloads and nemesis."""
+"""The composition root: names to constructors. Beside the demos it alone imports workloads and nemesis."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from harness.cluster.base import Cluster
+from harness.cluster.hosts.cluster import HostCluster
+from harness.cluster.hosts.ground import Ground, HostsFile, OwnLab, StandingLab
 from harness.cluster.local import LocalCluster
 from harness.cluster.pace import PACE
+from harness.cluster.session import CONNECT_LIMIT_S
 from harness.cluster.sim import SimCluster, SimOptions
+from harness.doctor.preflight import preflight
 from harness.ledger import Requested
 from harness.plan import Plan, PlanError
+from harness.systems.store import BundledStore
 from nemesis.compose import FAULTS, Nemesis, parse_faults
 from nemesis.membership import MembershipFault
+from nemesis.targets import ByRoles, check_roles
+from store.core.data.levels import parse_level
 from workloads.base import Workload
+from workloads.cart import CARTS, Cart, cart_names, way_of
+from workloads.counter import CounterWork
 from workloads.kv import Kv
+from workloads.monotonic import MonotonicWork
+from workloads.queue import QueueWork
 from workloads.register import Register
+from workloads.sessions import SessionsWork
+from workloads.set import SetWork, set_way_of
+from workloads.set_full import SetFullWork, demand_of
+from workloads.unique_ids import UniqueIdsWork
 
 T = TypeVar("T")
 
@@ -35,6 +52,16 @@ class ClusterKind(NamedTuple):
 WORKLOADS: dict[str, WorkloadKind] = {
     Register.name: WorkloadKind(Register.summary, lambda plan: Register(plan.level, plan.analysis_limit_s)),
     Kv.name: WorkloadKind(Kv.summary, lambda plan: _kv(plan)),
+    SetWork.name: WorkloadKind(SetWork.summary, lambda plan: _set(plan)),
+    SetFullWork.name: WorkloadKind(SetFullWork.summary, lambda plan: _set_full(plan)),
+    CounterWork.name: WorkloadKind(CounterWork.summary, lambda plan: _counter(plan)),
+    QueueWork.name: WorkloadKind(
+        QueueWork.summary, lambda plan: QueueWork(plan.level, plan.analysis_limit_s)
+    ),
+    Cart.name: WorkloadKind(Cart.summary, lambda plan: _cart(plan)),
+    SessionsWork.name: WorkloadKind(SessionsWork.summary, lambda plan: SessionsWork(plan.level)),
+    MonotonicWork.name: WorkloadKind(MonotonicWork.summary, lambda plan: MonotonicWork(plan.level)),
+    UniqueIdsWork.name: WorkloadKind(UniqueIdsWork.summary, lambda plan: UniqueIdsWork(plan.level)),
 }
 
 CLUSTERS: dict[str, ClusterKind] = {
@@ -44,7 +71,15 @@ CLUSTERS: dict[str, ClusterKind] = {
     ),
     "local": ClusterKind(
         "real node processes on loopback with data on disk, a proxy on every link; needs no root",
-        lambda plan: LocalCluster(plan.nodes, plan.replication, _spares(plan)),
+        lambda plan: LocalCluster(plan.nodes, plan.replication, spares(plan.faults)),
+    ),
+    "netns": ClusterKind(
+        "hosts in network namespaces of this machine, reached by SSH (Linux, root)",
+        lambda plan: _on_hosts(plan, StandingLab(plan.lab) if plan.lab else OwnLab()),
+    ),
+    "ssh": ClusterKind(
+        "any hosts that are reached by SSH, named in a file: virtual machines, the Vagrant lab",
+        lambda plan: _on_hosts(plan, HostsFile(Path(plan.nodes_file))),
     ),
 }
 
@@ -63,35 +98,83 @@ def assemble(plan: Plan) -> Pieces:
     plan.validate()
     workload = _named(WORKLOADS, "--workload", plan.workload).make(plan)
     cluster = _named(CLUSTERS, "--cluster", plan.cluster).make(plan)
-    try:
-        nemesis = Nemesis(parse_faults(plan.faults, plan.nodes))
-    except ValueError as error:
-        raise PlanError(f"--faults: {error}") from None
+    nemesis, requested = faults_for(plan.faults, plan.nodes, cluster)
     if plan.stop_on_violation and workload.stream() is None:
         raise PlanError(
             f"--stop-on-violation: {plan.workload} at level {plan.level} is judged by its whole history; "
-            "register, or level linearizable, can be stopped"
+            "register and queue, and kv at level linearizable, can be stopped"
         )
-    for fault in nemesis.faults:
-        if not fault.supported(cluster):
-            able = ", ".join(f.name for f in parse_faults(FAULTS, plan.nodes) if f.supported(cluster))
-            raise PlanError(f"--faults: cluster {plan.cluster} cannot make {fault.name}; it can make {able}")
-    requested = tuple(Requested(fault.name, fault.begins, fault.ends) for fault in nemesis.faults)
     return Pieces(workload, nemesis, requested, cluster)
 
 
+def faults_for(
+    specs: Sequence[str], nodes: Sequence[str], cluster: Cluster
+) -> tuple[Nemesis, tuple[Requested, ...]]:
+    """Raises `PlanError` for a fault that there is not, or that the cluster cannot make."""
+    try:
+        nemesis = Nemesis(parse_faults(specs, nodes))
+        for fault in nemesis.faults:
+            if not fault.supported(cluster):
+                able = ", ".join(f.name for f in parse_faults(FAULTS, nodes) if f.supported(cluster))
+                raise ValueError(f"cluster {cluster.name} cannot make {fault.name}; it can make {able}")
+            if isinstance(fault, ByRoles):
+                check_roles(fault.name, fault.roles, cluster)
+    except ValueError as error:
+        raise PlanError(f"--faults: {error}") from None
+    return nemesis, tuple(Requested(fault.name, fault.begins, fault.ends) for fault in nemesis.faults)
+
+
 def _sim(plan: Plan) -> SimCluster:
-    options = SimOptions(core=PACE, spares=_spares(plan))
+    options = SimOptions(core=PACE, spares=spares(plan.faults))
     return SimCluster(plan.nodes, plan.replication, plan.seed, options)
 
 
-def _spares(plan: Plan) -> int:
-    return sum(fault.partition(":")[0] == MembershipFault.name for fault in plan.faults)
+def _on_hosts(plan: Plan, ground: Ground) -> HostCluster:
+    return HostCluster(
+        ground,
+        plan.nodes,
+        spares(plan.faults),
+        BundledStore(plan.replication, max(CONNECT_LIMIT_S, plan.op_timeout_s)),
+        silence_s=plan.heal_after_s,
+        faults=plan.faults,
+        preflight=partial(preflight, plan.faults),
+    )
+
+
+def spares(faults: Sequence[str]) -> int:
+    """How many nodes more than it begins with a run with these faults needs."""
+    return sum(fault.partition(":")[0] == MembershipFault.name for fault in faults)
 
 
 def _kv(plan: Plan) -> Kv:
     bent = any(fault.partition(":")[0] in ("clock", "drift") for fault in plan.faults)
     return Kv(plan.level, plan.replication, not bent, plan.analysis_limit_s)
+
+
+def _set(plan: Plan) -> SetWork:
+    return SetWork(set_way_of(plan.level), plan.level, _keeps_acknowledged(plan))
+
+
+def _set_full(plan: Plan) -> SetFullWork:
+    demand = demand_of(plan.level, plan.replication)
+    return SetFullWork(set_way_of(plan.level), plan.level, demand if _keeps_acknowledged(plan) else "nothing")
+
+
+def _counter(plan: Plan) -> CounterWork:
+    fresh = demand_of(plan.level, plan.replication) != "eventual"
+    return CounterWork(plan.level, fresh, _keeps_acknowledged(plan))
+
+
+def _keeps_acknowledged(plan: Plan) -> bool:
+    """Where no two replicas need have it, what is acknowledged may be lost with one copy."""
+    losses = {fault.partition(":")[0] for fault in plan.faults} & {"rot", "files", "membership"}
+    level = parse_level(plan.level, plan.replication)
+    return not losses or (level.writes > 1 and not level.sloppy)
+
+
+def _cart(plan: Plan) -> Cart:
+    way = way_of(plan.level)
+    return Cart(way, plan.level, plan.replication, cart_names(way, CARTS), removes=True)
 
 
 def _named(kinds: dict[str, T], flag: str, name: str) -> T:

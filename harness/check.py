@@ -12,6 +12,7 @@ from checkers.history import HistoryError
 from checkers.linear import Linearizable, Progress
 from checkers.linear.draw import html, svg
 from checkers.models import FailedCas, guess_model, model_named
+from checkers.named import NAMED
 from checkers.verdict import Verdict
 from harness.report.atomic import write_atomically
 
@@ -19,7 +20,8 @@ from harness.report.atomic import write_atomically
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How files are to be read; None: their content tells. `model` is a spec as `model_named` takes it.
-    `html` and `svg`: where a picture of the verdict goes."""
+    `html` and `svg`: where a picture of the verdict goes. `checker`: one of `NAMED`; None: linearizability,
+    which alone has a model and pictures."""
 
     model: str | None = None
     form: Format | None = None
@@ -27,6 +29,7 @@ class Reading:
     independent: bool = False
     html: Path | None = None
     svg: Path | None = None
+    checker: str | None = None
 
     def judge(self, file: str, progress: Callable[[Progress], None] | None = None) -> Verdict:
         """Raises `HistoryError`, one sentence that names the file, and `ArtifactsError`."""
@@ -36,6 +39,8 @@ class Reading:
         history = read_history(path, form=self.form, independent=self.independent)
         form = self.form or detect_format(path)
         try:
+            if self.checker is not None:
+                return NAMED[self.checker]().check(history)
             checker = Linearizable(
                 model_named(self.model or guess_model(history)),
                 failed_cas=self.failed_cas or form.failed_cas,

@@ -13,12 +13,19 @@ from typing import Final, NoReturn, get_args
 from checkers.formats import Format
 from checkers.history import HistoryError
 from checkers.models import FailedCas, model_named
-from harness import catalog, commands
+from checkers.named import NAMED
+from harness import catalog, commands, compare_command, heal_command
+from harness.cluster.base import ClusterError
+from harness.demo import command as demo_command
+from harness.doctor import commands as doctor_commands
 from harness.lab import commands as lab_commands
 from harness.lab.layout import LabError
 from harness.plan import Plan, PlanError
 from harness.recorder import RecorderError
+from harness.remote.errors import HostsFileError, RemoteError
+from harness.report import ci
 from harness.report.artifacts import ArtifactsError, NoSuchRun
+from harness.serve import commands as serve_commands
 from store.core.data import levels
 
 CODES: Final = """exit codes:
@@ -36,8 +43,11 @@ RUN_EXAMPLES: Final = """examples:
   harness run --seed 7                             the same run every time, byte for byte
   harness run --level one --faults partition       availability bought with consistency: exit 1
   harness run --cluster local --time-limit 30      real processes, real sockets, real disks
+  harness run --cluster netns --time-limit 30      hosts in network namespaces, driven over SSH (root)
+  harness run --cluster ssh --nodes-file hosts     any hosts with SSH and sudo, such as the Vagrant lab
   harness run --faults partition:one-way,kill:majority --fault-interval 5
   harness run --nodes 3 --concurrency 30 --rate 1000 --faults none
+  harness run --cluster local --junit junit.xml    for continuous integration, too: docs/ci.md
 
 On cluster sim a seed fixes the whole history. On the others it fixes what is asked and which faults are
 injected, not how the nodes interleave. ctrl-C heals, stops, and judges what was recorded; a second one ends
@@ -74,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(words)
         return int(args.command(args, words))
-    except (PlanError, HistoryError, NoSuchRun) as error:
+    except (PlanError, HistoryError, NoSuchRun, HostsFileError) as error:
         return _fail(str(error), commands.EXIT_REFUSED)
-    except (ArtifactsError, RecorderError, LabError) as error:
+    except (ArtifactsError, ClusterError, RecorderError, LabError, RemoteError) as error:
         return _fail(str(error), commands.EXIT_FAILED)
     except KeyboardInterrupt:
         return _fail("interrupted", commands.EXIT_FAILED)
@@ -104,7 +114,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(subparsers)
     _add_check(subparsers)
     _add_analyze(subparsers)
+    doctor_commands.add_to(subparsers.add_parser("doctor", help=doctor_commands.HELP))
     lab_commands.add_to(subparsers.add_parser("lab", help=lab_commands.HELP), _Parser)
+    compare_command.add_to(subparsers.add_parser("compare", help=compare_command.HELP))
+    serve_commands.add_to(subparsers.add_parser("serve", help=serve_commands.HELP))
+    heal_command.add_to(subparsers.add_parser("heal", help=heal_command.HELP))
+    demo_command.add_to(subparsers.add_parser("demo", help=demo_command.HELP), _Parser)
     listing = subparsers.add_parser(
         "list", help="the workloads, faults, clusters, levels and models, a line each"
     )
@@ -127,7 +142,19 @@ def _add_run(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     add("--level", default=default.level, help=f"{levels.ALLOWED} (%(default)s)")
     add("--cluster", default=default.cluster, choices=catalog.CLUSTERS, help="(%(default)s)")
     add(
-        "--nodes", default=str(len(default.nodes)), metavar="N|NAMES", help="a number, or names (%(default)s)"
+        "--nodes",
+        metavar="N|NAMES",
+        help=f"a number, or names ({len(default.nodes)}; on ssh all hosts of the file)",
+    )
+    add("--nodes-file", default="", metavar="FILE", help="the hosts of cluster ssh; see docs/hosts.md")
+    add("--lab", default="", metavar="NAME", help="a lab that is up, for netns (one made for the run)")
+    add(
+        "--heal-after",
+        type=float,
+        default=default.heal_after_s,
+        metavar="S",
+        help="hosts undo all faults themselves when they have not heard of the harness for so long: "
+        "seconds (%(default)g)",
     )
     add(
         "--replication",
@@ -175,6 +202,7 @@ def _add_run(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     add("--seed", type=int, metavar="N", help="of everything that is drawn (drawn itself, and printed)")
     add("--json", action="store_true", help="print the results as one JSON object, and nothing else")
     add("--quiet", action="store_true", help="no live view, only the report")
+    ci.add_flags(run)
 
 
 def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
@@ -190,6 +218,12 @@ def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     check.add_argument("files", nargs="+", metavar="FILE")
     add = check.add_argument
     add("--model", type=_model, metavar="NAME", help="what was recorded (told from the operations)")
+    add(
+        "--checker",
+        choices=NAMED,
+        metavar="NAME",
+        help=f"judge by another one than linearizability: {', '.join(NAMED)}",
+    )
     formats = [form.value for form in Format]
     add("--format", choices=formats, help="what the files are (told from their content)")
     add(
@@ -209,6 +243,7 @@ def _add_check(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     check.add_argument(
         "--json", action="store_true", help="print a line of JSON for each file, and nothing else"
     )
+    ci.add_flags(check)
 
 
 def _add_analyze(subparsers: argparse._SubParsersAction[_Parser]) -> None:
@@ -220,6 +255,7 @@ def _add_analyze(subparsers: argparse._SubParsersAction[_Parser]) -> None:
     analyze.set_defaults(command=commands.analyze)
     analyze.add_argument("run", metavar="RUN", help="the run's directory, or latest")
     analyze.add_argument("--json", action="store_true", help="print the results as one JSON object")
+    ci.add_flags(analyze)
 
 
 if __name__ == "__main__":

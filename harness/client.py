@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from checkers.history import Op, Type
 from harness.cluster.base import Lost, NotSent, Session
-from store.core.messages import DEFINITE, Body, Failed, Response
+from store.core.messages import DEFINITE, Body, Failed, Get, Response
 
 UNREACHABLE_PAUSE_S: Final = 0.1
 """How long it takes at least to find that a request cannot be sent. Otherwise the threads whose node is down
@@ -26,7 +26,8 @@ class Codec(Protocol):
     def encode(self, op: Op) -> Body: ...
 
     def decode(self, op: Op, response: Response) -> Op:
-        """`op` with what a response other than `Failed` says of it, as an `ok` completion."""
+        """`op` with what a response other than `Failed` says of it, as an `ok` completion. One that takes
+        another request goes on as an invocation, with whatever value `encode` makes that request from."""
         ...
 
     def changes_nothing(self, op: Op) -> bool:
@@ -40,14 +41,23 @@ def outcome_of(definite: bool, changes_nothing: bool) -> Type:
 
 
 async def perform(codec: Codec, session: Session, op: Op, timeout_s: float) -> Op:
-    """Carry out one invocation and give its completion, whatever happens to it."""
-    try:
-        response = await session.request(codec.encode(op), timeout_s)
-    except (NotSent, Lost) as error:
-        return failed(codec, op, isinstance(error, NotSent), str(error))
-    if isinstance(response, Failed):
-        return failed(codec, op, DEFINITE.get(response.code, False), response.code)
-    return codec.decode(op, response)
+    """Carry out one invocation and give its completion, whatever happens to it. `timeout_s` is for each of
+    its requests."""
+    step, changed = op, False
+    while True:
+        body = codec.encode(step)
+        looks = isinstance(body, Get)
+        try:
+            response = await session.request(body, timeout_s)
+        except (NotSent, Lost) as error:
+            return failed(codec, op, not changed and (looks or isinstance(error, NotSent)), str(error))
+        if isinstance(response, Failed):
+            definite = looks or DEFINITE.get(response.code, False)
+            return failed(codec, op, not changed and definite, response.code)
+        step = codec.decode(step, response)
+        if step.type != "invoke":
+            return step
+        changed = changed or not looks
 
 
 def failed(codec: Codec, op: Op, definite: bool, error: str) -> Op:

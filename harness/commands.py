@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -23,17 +24,19 @@ from checkers.formats import Format, read_history
 from checkers.history import HistoryError
 from checkers.linear import Progress
 from checkers.models import MODELS
-from checkers.verdict import Status, Verdict, worst
+from checkers.verdict import Checker, Status, Verdict, worst
 from harness import catalog
 from harness import plan as plans
 from harness.catalog import Pieces
 from harness.check import Reading
 from harness.judge import judge
 from harness.plan import Plan, PlanError
-from harness.report import artifacts, perf
+from harness.remote.hosts import read_hosts
+from harness.report import artifacts, ci, outcome, perf
 from harness.report.artifacts import ArtifactsError, Ending, RunDir
 from harness.report.console import render, render_check
-from harness.report.live import Live
+from harness.report.files import write_report
+from harness.report.live import CHECKING, Live
 from harness.report.summary import RunSummary, as_json, check_as_json
 from harness.run import Recorded, execute
 from harness.stop import StopWish
@@ -66,17 +69,19 @@ def run(args: argparse.Namespace, words: Sequence[str]) -> int:
     run_dir.write_plan(plan)
     note = artifacts.point_latest(artifacts.ROOT, run_dir)
     console = Terminal(stderr=args.json)
-    live = Live(console, plan, pieces.requested, quiet=args.quiet or args.json)
+    follow = None if plan.stop_on_violation or pieces.workload.stream() is None else run_dir
+    live = Live(console, plan, pieces.requested, quiet=args.quiet or args.json, follow=follow)
     with StopWish(console.show_cursor) as stop, live:
         recorded = execute(plan, pieces.workload, pieces.nemesis, pieces.cluster, run_dir, live, stop)
-        live.phase("checking")
-        summary = _judged(plan, pieces, recorded, run_dir, [note] if note else [])
+        live.phase(CHECKING)
+        summary = _judged(plan, pieces, recorded, run_dir, [note] if note else [], live.watched)
     unwritten = _write(summary, run_dir)
     if unwritten:
         summary = replace(summary, failures=[*summary.failures, unwritten])
     _report(summary, as_words=not args.json)
     if summary.failures:
         print(f"harness: {'; '.join(summary.failures)}", file=sys.stderr)
+    ci.publish(args, [outcome.of_run(summary)])
     return _exit_code(summary)
 
 
@@ -96,6 +101,7 @@ def analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
     if unwritten:
         summary = replace(summary, notes=[*summary.notes, unwritten])
     _report(summary, as_words=not args.json)
+    ci.publish(args, [outcome.of_run(summary)])
     return _exit_code(summary)
 
 
@@ -104,18 +110,25 @@ def check(args: argparse.Namespace, words: Sequence[str]) -> int:
     if (args.html or args.svg) and len(args.files) > 1:
         raise PlanError(f"--html and --svg draw one history, and {len(args.files)} files were given")
     form = None if args.format is None else Format(args.format)
-    reading = Reading(args.model, form, args.failed_cas, args.independent, args.html, args.svg)
+    if args.checker and (args.model or args.failed_cas or args.html or args.svg):
+        raise PlanError(
+            "--model, --failed-cas, --html and --svg are for linearizability, so not with --checker"
+        )
+    reading = Reading(args.model, form, args.failed_cas, args.independent, args.html, args.svg, args.checker)
     console = Terminal()
     verdicts = []
+    outcomes = []
     for file, verdict in zip(args.files, _verdicts(reading, args.files, args.jobs), strict=True):
+        outcomes.append(outcome.of_file(file, verdict))
         if isinstance(verdict, str):
             print(f"harness: {verdict}", file=sys.stderr)
             continue
         verdicts.append(verdict)
         if args.json:
-            _print_json(check_as_json(file, verdict))
+            print_json(check_as_json(file, verdict))
         else:
             render_check(console, file, verdict)
+    ci.publish(args, outcomes)
     if len(verdicts) < len(args.files):
         return EXIT_REFUSED
     return EXIT[worst(verdict.status for verdict in verdicts)]
@@ -168,7 +181,7 @@ def listing(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 
 def _plan(args: argparse.Namespace, words: Sequence[str]) -> Plan:
-    nodes = plans.parse_nodes(args.nodes)
+    nodes = _nodes(args)
     count = len(nodes)
     faults = (
         plans.parse_faults(args.faults)
@@ -179,6 +192,9 @@ def _plan(args: argparse.Namespace, words: Sequence[str]) -> Plan:
         workload=args.workload,
         level=args.level,
         cluster=args.cluster,
+        nodes_file=args.nodes_file,
+        lab=args.lab,
+        heal_after_s=args.heal_after,
         nodes=nodes,
         replication=plans.default_replication(count) if args.replication is None else args.replication,
         faults=faults,
@@ -195,11 +211,26 @@ def _plan(args: argparse.Namespace, words: Sequence[str]) -> Plan:
     )
 
 
+def _nodes(args: argparse.Namespace) -> tuple[str, ...]:
+    """As asked for; else on `ssh` the hosts of the file, the last of them a spare if one is needed."""
+    if args.nodes is not None:
+        return plans.parse_nodes(args.nodes)
+    if args.cluster != "ssh" or not args.nodes_file:
+        return Plan().nodes
+    names = tuple([host.name for host in read_hosts(Path(args.nodes_file))])
+    return names[: len(names) - catalog.spares(plans.parse_faults(args.faults or "none"))]
+
+
 def _judged(
-    plan: Plan, pieces: Pieces, recorded: Recorded, run_dir: RunDir, notes: Sequence[str]
+    plan: Plan,
+    pieces: Pieces,
+    recorded: Recorded,
+    run_dir: RunDir,
+    notes: Sequence[str],
+    watched: Callable[[Sequence[Checker]], list[Checker]] = list,
 ) -> RunSummary:
     workload = pieces.workload
-    judgement = judge(plan, workload.checkers(), workload, pieces.requested, recorded.history)
+    judgement = judge(plan, watched(workload.checkers()), workload, pieces.requested, recorded.history)
     return RunSummary(
         plan=plan,
         history=recorded.history,
@@ -214,10 +245,11 @@ def _judged(
 
 
 def _write(summary: RunSummary, run_dir: RunDir) -> str | None:
-    """Keep the ledger and the results; if that cannot be, a sentence that says why."""
+    """Keep the ledger, the results and the report; if that cannot be, a sentence that says why."""
     try:
         run_dir.write_faults(summary.entries)
         run_dir.write_results(as_json(summary))
+        write_report(summary, run_dir)
     except ArtifactsError as error:
         return str(error)
     return None
@@ -231,10 +263,10 @@ def _report(summary: RunSummary, as_words: bool) -> None:
     if as_words:
         render(Terminal(), summary)
     else:
-        _print_json(as_json(summary))
+        print_json(as_json(summary))
 
 
-def _print_json(value: dict[str, Any]) -> None:
+def print_json(value: dict[str, Any]) -> None:
     try:
         print(msgspec.json.encode(value, enc_hook=str, order="deterministic").decode(), flush=True)
     except BrokenPipeError:

@@ -8,12 +8,14 @@ from typing import NamedTuple
 from checkers.availability import Availability
 from checkers.compose import check_all
 from checkers.history import Op
+from checkers.recovery import Recovery
 from checkers.stats import Stats
 from checkers.verdict import Checker, Verdict
 from harness import ledger
 from harness.client import Codec
 from harness.ledger import Entry, Requested
 from harness.plan import Plan
+from harness.recovery import coordinator, healings
 from harness.weather import should_serve
 from store.core.ownership.layout import Placement, first_layout
 
@@ -26,12 +28,13 @@ class Judgement(NamedTuple):
 def judge(
     plan: Plan, checkers: Sequence[Checker], codec: Codec, requested: Sequence[Requested], history: list[Op]
 ) -> Judgement:
-    """The workload's own checkers first, then how much was served, what happened at all, and the faults."""
+    """The workload's own checkers first, then how much was served and how soon again, what happened at all,
+    and the faults."""
     entries = ledger.ledger(history, requested)
     faults = _Ledger(ledger.judge(entries, requested))
-    return Judgement(
-        check_all([*checkers, _Availability(plan, codec), Stats(), faults], history, "run"), entries
-    )
+    recovery = Recovery(healings(entries), coordinator(plan))
+    all_of_them = [*checkers, _Availability(plan, codec), recovery, Stats(), faults]
+    return Judgement(check_all(all_of_them, history, "run"), entries)
 
 
 class _Availability:

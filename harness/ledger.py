@@ -98,7 +98,8 @@ def _injected(fault: str, invoked: Op, completed: Op | None) -> Entry:
     if completed.error is not None:
         return replace(entry, error=str(completed.error))
     bit, detail = _evidence(completed)
-    return replace(entry, applied_s=_seconds(completed), observed=bit, evidence=detail)
+    chosen = _chosen(completed, invoked.value)
+    return replace(entry, value=chosen, applied_s=_seconds(completed), observed=bit, evidence=detail)
 
 
 def _healed(entry: Entry, completed: Op) -> Entry:
@@ -119,6 +120,13 @@ def _evidence(completed: Op) -> tuple[bool | None, str]:
     if not isinstance(value, dict) or "bit" not in value:
         return None, ""
     return bool(value["bit"]), str(value.get("detail", ""))
+
+
+def _chosen(completed: Op, before: Any) -> Any:
+    """What was struck: the nodes with a role are known only when it is done."""
+    if not isinstance(completed.value, dict):
+        return before
+    return {name: part for name, part in completed.value.items() if name not in ("bit", "detail")} or before
 
 
 def _seconds(op: Op) -> float:

@@ -29,16 +29,17 @@ RATE_MAX: Final = 1_000_000
 SEED_MAX: Final = 2**63 - 1
 DAY_S: Final = 86_400
 
-DEFAULT_FAULTS: Final = {"sim": ("partition", "kill", "pause", "clock")}
-"""The faults of a run that asks for none in particular, by cluster; `OTHER_FAULTS` on every other cluster."""
-OTHER_FAULTS: Final = ("partition", "kill", "pause")
+DEFAULT_FAULTS: Final = ("partition", "kill", "pause", "clock")
+"""The faults of a run that asks for none in particular."""
+LOCAL_FAULTS: Final = ("partition", "kill", "pause")
+"""Those on `local`, where all share the machine's clock."""
 
 SIMULATED: Final = frozenset({"sim"})
 """The clusters that run in virtual time, and where a seed fixes the whole history."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
-_FAULT = re.compile(r"([a-z][a-z0-9-]*)(:[A-Za-z0-9][A-Za-z0-9.+-]*)?")
+_FAULT = re.compile(r"([a-z][a-z0-9-]*)(:[A-Za-z0-9][A-Za-z0-9.+@=*?/_-]*)?")
 
 
 class PlanError(Exception):
@@ -52,14 +53,19 @@ def node_names(count: int) -> tuple[str, ...]:
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rate` is operations per second over all clients. `faults` are specs, `name` or `name:choice`.
-    `argv` and `versions` say how and with what the run was made; nothing depends on them."""
+    `nodes_file` (cluster `ssh`) and `lab` (`netns`; empty: one made for the run) say where the hosts are,
+    which undo everything by themselves when they have not heard of the harness for `heal_after_s`. `argv`
+    and `versions` say how and with what the run was made; nothing depends on them."""
 
     workload: str = "register"
     level: str = "linearizable"
     cluster: str = "sim"
+    nodes_file: str = ""
+    lab: str = ""
+    heal_after_s: float = 10.0
     nodes: tuple[str, ...] = node_names(5)
     replication: int = 3
-    faults: tuple[str, ...] = DEFAULT_FAULTS["sim"]
+    faults: tuple[str, ...] = DEFAULT_FAULTS
     time_limit_s: float = 60.0
     concurrency: int = 10
     rate: float = 200.0
@@ -88,12 +94,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _check_figure("--op-timeout", self.op_timeout_s, 3600, "seconds", least=0.001)
         _check_figure("--fault-interval", self.fault_interval_s, DAY_S, "seconds")
         _check_figure("--analysis-limit", self.analysis_limit_s, DAY_S, "seconds")
+        _check_figure("--heal-after", self.heal_after_s, 3600, "seconds", least=2)
+        check_ground(self.cluster, self.nodes_file, self.lab)
         _demand(0 <= self.seed <= SEED_MAX, "--seed", str(self.seed), "a whole number from 0 to 2^63-1")
+
+
+def check_ground(cluster: str, nodes_file: str, lab: str) -> None:
+    """Is it said where the hosts are, and only where there are any? Raises `PlanError`."""
+    if cluster == "ssh" and not nodes_file:
+        raise PlanError("--cluster ssh needs --nodes-file FILE, which names its hosts")
+    if nodes_file and cluster != "ssh":
+        raise PlanError(f"--nodes-file {nodes_file} is only for --cluster ssh, and this is {cluster}")
+    if lab and cluster != "netns":
+        raise PlanError(f"--lab {lab} is only for --cluster netns, and this is {cluster}")
 
 
 def default_faults(cluster: str, node_count: int) -> tuple[str, ...]:
     """What a run on `cluster` injects if nobody says otherwise; a node alone cannot be cut off."""
-    faults = DEFAULT_FAULTS.get(cluster, OTHER_FAULTS)
+    faults = LOCAL_FAULTS if cluster == "local" else DEFAULT_FAULTS
     return tuple([fault for fault in faults if fault != "partition" or node_count > 1])
 
 
@@ -177,6 +195,9 @@ _OPTIONS: Final[tuple[tuple[str, str, Callable[..., str]], ...]] = (
     ("workload", "--workload", str),
     ("level", "--level", str),
     ("cluster", "--cluster", str),
+    ("nodes_file", "--nodes-file", str),
+    ("lab", "--lab", str),
+    ("heal_after_s", "--heal-after", _figure),
     ("nodes", "--nodes", _nodes_text),
     ("replication", "--replication", str),
     ("faults", "--faults", lambda faults: ",".join(faults) or "none"),

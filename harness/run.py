@@ -26,14 +26,17 @@ from harness.recorder import Recorder, RecorderError
 from harness.report.artifacts import RunDir
 from harness.report.live import Live
 from harness.scheduler import Scheduler
+from harness.sightings import Sightings
 from harness.sim.interpreter import simulate
 from harness.stop import StopWish
 
-FAULT_TIMEOUT_S = 30.0
+FAULT_TIMEOUT_S = 90.0
 """How long one nemesis operation may take on a real cluster."""
 
-GRACE_S = 60.0
+GRACE_S = 180.0
 """How long after its time limit a run may take, at most, to heal and to finish what is under way."""
+
+WISH_POLL_S = 0.1
 
 
 class Work(Codec, Protocol):
@@ -130,10 +133,12 @@ class _Run:
 
         def on_progress(now: int) -> None:
             self.recorder.tick()
+            sightings.look(cluster, now / 1e9)
             self.live.tick(now / 1e9, cluster.states())
 
         world.complete(cluster.setup(self.run_dir.path))
         start = world.now
+        sightings = Sightings(self.run_dir.sightings, self.plan.time_limit_s)
         self.live.phase("running")
         try:
             simulate(
@@ -147,6 +152,7 @@ class _Run:
                 on_progress=on_progress,
             )
         finally:
+            sightings.close()
             world.complete(cluster.teardown())
 
     def _wished(self, elapsed_s: float) -> bool:
@@ -158,13 +164,28 @@ class _Run:
     async def real(self) -> None:
         self.live.phase("starting nodes")
         try:
-            await self.cluster.setup(self.run_dir.path)
-            self.live.phase("running")
-            await self._interpreted()
+            if await self._is_set_up():
+                self.live.phase("running")
+                await self._interpreted()
             self.live.phase("stopping nodes")
         finally:
             with trio.CancelScope(shield=True):
                 await self.cluster.teardown()
+
+    async def _is_set_up(self) -> bool:
+        """The cluster is there; it is broken off if we are told to stop, as hosts may take minutes."""
+        is_there = False
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._cancel_if_wished, nursery.cancel_scope)
+            await self.cluster.setup(self.run_dir.path)
+            is_there = True
+            nursery.cancel_scope.cancel()
+        return is_there
+
+    async def _cancel_if_wished(self, scope: trio.CancelScope) -> None:
+        while not self._wished(0.0):  # noqa: ASYNC110 (a signal sets it)
+            await trio.sleep(WISH_POLL_S)
+        scope.cancel()
 
     async def _interpreted(self) -> None:
         start = trio.current_time()
@@ -179,20 +200,25 @@ class _Run:
         def should_stop() -> bool:
             return bool(self.cluster.unexpected_deaths()) or self._wished(elapsed_s())
 
+        sightings = Sightings(self.run_dir.sightings, self.plan.time_limit_s)
         try:
-            await interpret(
-                self.scheduler,
-                self.cluster,
-                self.work,
-                partial(self.faults.invoke, cluster=self.cluster),
-                op_timeout_s=self.plan.op_timeout_s,
-                nemesis_timeout_s=FAULT_TIMEOUT_S,
-                hard_deadline_s=self.plan.time_limit_s + GRACE_S,
-                should_stop=should_stop,
-                healing=self.faults.healing,
-                tick=tick,
-            )
+            async with trio.open_nursery() as beside:
+                beside.start_soon(sightings.ask, self.cluster, elapsed_s)
+                await interpret(
+                    self.scheduler,
+                    self.cluster,
+                    self.work,
+                    partial(self.faults.invoke, cluster=self.cluster),
+                    op_timeout_s=self.plan.op_timeout_s,
+                    nemesis_timeout_s=FAULT_TIMEOUT_S,
+                    hard_deadline_s=self.plan.time_limit_s + GRACE_S,
+                    should_stop=should_stop,
+                    healing=self.faults.healing,
+                    tick=tick,
+                )
+                beside.cancel_scope.cancel()
         finally:
+            sightings.close()
             self.recorded.failures += self.cluster.unexpected_deaths()
 
 

@@ -2,8 +2,9 @@
 
 CAP is about availability too: a level that should have answered and did not is reported. An operation should
 have been served if, from its invocation to its completion, no fault began, ended or had just done so, its
-coordinator ran, and enough of the key's replicas ran and could talk with the coordinator both ways. All
-others are not judged; a kind of fault that is not known here excuses whatever happens while it lasts.
+coordinator ran and clients could reach it, and enough of the key's replicas ran and could talk with the
+coordinator both ways. All others are not judged; a kind of fault that is not known here excuses whatever
+happens while it lasts.
 """
 
 from __future__ import annotations
@@ -25,10 +26,31 @@ STRETCH_NS = 10_000_000_000
 """A calm is cut into stretches of this length, so that a node which falls silent in the midst of a long one
 is not excused by how well it served before."""
 
-HARMLESS = frozenset({"clock-bump", "clock-reset", "drift", "drift-end", "disk-rot"})
+HARMLESS = frozenset(
+    {"clock-bump", "clock-reset", "strobe", "strobe-end", "drift", "drift-end", "rot", "rot-survey"}
+)
 """They keep nobody from answering."""
 
+SPOILING = frozenset({"files-flip", "files-truncate", "files-roll-back", "files-restore"})
+"""The nodes that they name may end at any time from then on, when they find the damage."""
+
+ENDING = frozenset({"kill", "stop", "power-off"}) | SPOILING
+"""The nodes that they name run no longer."""
+
+STARTING = {
+    "start": frozenset({"kill", "start"}),
+    "restart-start": frozenset({"stop", "restart-rolling", "restart-storm", "restart-start"}),
+    "power-on": frozenset({"power-off", "power-on"}),
+    "files-start": SPOILING | {"files-start", "files-snapshot"},
+}
+"""The nodes that they name run again; and which operations, had they failed, are over then."""
+
+PASSING = frozenset({"restart-rolling", "restart-storm", "files-snapshot"})
+"""Over when they are completed."""
+
 UNDONE = {
+    "packets-end": frozenset({"packets"}),
+    "stress-end": frozenset({"stress-cpu", "stress-memory"}),
     "disk-mend": frozenset({"disk-full", "disk-slow"}),
     "members-restore": frozenset({"member-leave", "member-join", "member-replace", "member-wipe"}),
 }
@@ -36,24 +58,35 @@ UNDONE = {
 
 
 class Sky(NamedTuple):
-    """Who cannot answer (`away`, `paused`), who does not hear whom (`deaf`: (hearer, unheard)), and which
-    operations had an effect that is not known here: of a kind that is not, or they ended in an error."""
+    """Who cannot answer (`away`, `paused`), who does not hear whom (`deaf`: (hearer, unheard)), which
+    operations had an effect that is not known here (of a kind that is not, or they ended in an error), and
+    who may end at any time (`spoiled`). Clients cannot reach those that are `cut_off`, which do their part
+    for others nevertheless."""
 
     away: frozenset[str] = frozenset()
     paused: frozenset[str] = frozenset()
     deaf: frozenset[tuple[str, str]] = frozenset()
     unknown: frozenset[str] = frozenset()
+    spoiled: frozenset[str] = frozenset()
+    cut_off: frozenset[str] = frozenset()
 
     def after(self, op: Op) -> Sky:
         value: dict[str, Any] = op.value if isinstance(op.value, dict) else {}
         nodes = frozenset(value.get("nodes", ()))
+        if op.f in SPOILING:
+            return self._replace(spoiled=self.spoiled | nodes)._after(op, value, nodes)
+        return self._after(op, value, nodes)
+
+    def _after(self, op: Op, value: dict[str, Any], nodes: frozenset[str]) -> Sky:
         if op.error is not None:
             return self._replace(unknown=self.unknown | {op.f})
+        if op.f in ENDING:
+            return self._replace(away=self.away | nodes, paused=self.paused - nodes)
+        if op.f in STARTING:
+            return self._replace(away=self.away - nodes, unknown=self.unknown - STARTING[op.f])
+        if op.f in PASSING:
+            return self
         match op.f:
-            case "kill":
-                return self._replace(away=self.away | nodes, paused=self.paused - nodes)
-            case "start":
-                return self._replace(away=self.away - nodes, unknown=self.unknown - {"kill", "start"})
             case "pause":
                 return self._replace(paused=self.paused | nodes - self.away)
             case "resume":
@@ -63,13 +96,23 @@ class Sky(NamedTuple):
                 return self._replace(deaf=frozenset((a, b) for a in grudge for b in grudge[a]))
             case "heal-partition":
                 return self._replace(deaf=frozenset(), unknown=self.unknown - {"partition", "heal-partition"})
+            case "cut-clients":
+                return self._replace(cut_off=nodes)
+            case "heal-clients":
+                ours = {"cut-clients", "heal-clients"}
+                return self._replace(cut_off=frozenset(), unknown=self.unknown - ours)
         if op.f in UNDONE:
             return self._replace(unknown=self.unknown - UNDONE[op.f] - {op.f})
         return self._replace(unknown=self.unknown | {op.f})
 
+    @property
+    def gone(self) -> frozenset[str]:
+        """Who is not to be counted on."""
+        return self.away | self.paused | self.spoiled
+
     def reachable(self, node: str, replicas: Iterable[str]) -> int:
         """How many of `replicas` the coordinator `node` can ask and hear."""
-        gone = self.away | self.paused
+        gone = self.gone
         return sum(
             replica not in gone and (replica, node) not in self.deaf and (node, replica) not in self.deaf
             for replica in replicas
@@ -123,15 +166,19 @@ def should_serve(
             return ()
         since, sky = held
         node = nodes[invoke.process % concurrency % len(nodes)]
-        if node in sky.away | sky.paused:
+        if node in sky.gone | sky.cut_off:
             return ()
         body = codec.encode(invoke)
         if isinstance(body, KeyBody):
             (replicas,) = place.replicas(body.key)
             level = parse_level(body.level, len(replicas))
             needed = level.reads if isinstance(body, Get) else level.writes
+            if isinstance(body, Get) and not codec.changes_nothing(invoke):
+                needed = max(level.reads, level.writes)  # it looks before it changes
             if sky.reachable(node, replicas) < needed:
                 return ()
+        elif sky.spoiled:
+            return ()
         stretch = since + (invoke.time - since) // STRETCH_NS * STRETCH_NS
         return node, f"{node} from {stretch / 1e9:.1f} s"
 

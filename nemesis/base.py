@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from checkers.history import NEMESIS, Op
 from harness.cluster.base import Cluster, ClusterError, Evidence
@@ -37,6 +37,18 @@ class Fault(Protocol):
     async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
         """Carry out one of this fault's operations; raises `ClusterError`, or ValueError for a bad value."""
         ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A fault with operations that only make ready for an injection, and are none. `prepares`: their `f`s."""
+
+    prepares: frozenset[str]
+
+
+def operations(fault: Fault) -> frozenset[str]:
+    """All `f`s of a fault."""
+    return fault.begins | fault.ends | (fault.prepares if isinstance(fault, Preparing) else frozenset())
 
 
 def nemesis_op(f: str, value: Any = None) -> Op:

@@ -1,4 +1,5 @@
-"""Wall clocks that jump or run at a wrong rate, and are set right again (after jepsen.nemesis.time)."""
+"""Wall clocks that jump, jump forth and back, or run at a wrong rate, and are set right again (after
+jepsen.nemesis.time). All three are healed by the same: every clock is made right."""
 
 from __future__ import annotations
 
@@ -8,15 +9,45 @@ from typing import Final
 import msgspec
 
 from checkers.history import Op
-from harness.cluster.base import Clock, Cluster, Drift, Evidence
+from harness.cluster.base import Clock, Cluster, Drift, Evidence, Strobe
 from harness.draw import fork, uniform_int
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
-from nemesis.targets import draw_target, parse_target
+from nemesis.targets import Target, draw_injection, parse_target, roles_of
 
 EXPONENT_MIN: Final = 2
 EXPONENT_MAX: Final = 18
+PERIOD_EXPONENT_MAX: Final = 10
+RATE_EXPONENT_MAX: Final = 14
+
+
+class _ClockFault:
+    """`choice` is a target; without one, each injection draws one of `targets`."""
+
+    name: str
+    begin: str
+    end: str
+    targets = ("one", "minority", "majority", "all")
+
+    def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
+        self.begins = frozenset({self.begin})
+        self.ends = frozenset({self.end})
+        self._nodes = tuple(nodes)
+        self._allowed = parse_target(self.name, choice, self.targets, nodes, roles=True)
+        self.roles = roles_of(self._allowed, nodes)
+
+    def generator(self, interval_s: float, seed: int) -> Generator:
+        return fault_cycle(interval_s, seed, self._inject, self.healing())
+
+    def healing(self) -> Op:
+        return nemesis_op(self.end)
+
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        raise AssertionError(f"{self.name} draws nothing")
+
+    def _inject(self, seed: int) -> Op:
+        return draw_injection(self, self.begin, self._allowed, self._nodes, seed)
 
 
 class Bump(msgspec.Struct, frozen=True):
@@ -26,50 +57,54 @@ class Bump(msgspec.Struct, frozen=True):
     offsets_ms: dict[str, int]
 
 
-def draw_offset_ms(seed: int) -> int:
-    """Between 2**2 and 2**18 ms (4 ms to 4.4 min) to either side; every power of two is equally likely."""
-    low = 1 << EXPONENT_MIN + uniform_int(fork(seed, "exponent"), EXPONENT_MAX - EXPONENT_MIN)
-    magnitude = low + uniform_int(fork(seed, "magnitude"), low)
-    return -magnitude if uniform_int(fork(seed, "sign"), 2) else magnitude
-
-
-def draw_bump(targets: Sequence[str], nodes: Sequence[str], seed: int) -> Bump:
-    """An offset of its own for each node of one of `targets`."""
-    target = draw_target(targets, nodes, seed)
-    return Bump(target.target, {node: draw_offset_ms(fork(seed, node)) for node in target.nodes})
-
-
-class ClockFault:
-    """`choice` is a target; without one, each injection draws one of `targets`."""
+class ClockFault(_ClockFault):
+    """An offset of its own for each node."""
 
     name = "clock"
     summary = "make wall clocks jump by 4 ms to 4 minutes to either side, and set them right again"
-    begins = frozenset({"clock-bump"})
-    ends = frozenset({"clock-reset"})
-    targets = ("one", "minority", "majority", "all")
-
-    def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        self._nodes = tuple(nodes)
-        self._allowed = parse_target(self.name, choice, self.targets, nodes)
+    begin, end = "clock-bump", "clock-reset"
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Clock)
 
-    def generator(self, interval_s: float, seed: int) -> Generator:
-        return fault_cycle(interval_s, seed, self._inject, self.healing())
-
-    def healing(self) -> Op:
-        return nemesis_op("clock-reset")
-
     async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
         if not isinstance(cluster, Clock):
             raise unsupported(self.name, cluster)
-        if op.f == "clock-reset":
+        if op.f == self.end:
             return await cluster.reset()
         return await cluster.bump(msgspec.convert(op.value, Bump).offsets_ms)
 
-    def _inject(self, seed: int) -> Op:
-        return nemesis_op("clock-bump", msgspec.to_builtins(draw_bump(self._allowed, self._nodes, seed)))
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        return nemesis_op(f, msgspec.to_builtins(Bump(target.target, _offsets(target, seed))))
+
+
+class Flicker(msgspec.Struct, frozen=True):
+    target: str
+    deltas_ms: dict[str, int]
+    period_ms: int
+
+
+class StrobeFault(_ClockFault):
+    """A jump of its own for each node, and the same period for all."""
+
+    name = "strobe"
+    summary = "make wall clocks jump by up to 4 minutes and back again, up to 1000 times a second"
+    begin, end = "strobe", "strobe-end"
+
+    def supported(self, cluster: Cluster) -> bool:
+        return isinstance(cluster, Clock) and isinstance(cluster, Strobe)
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
+        if op.f == self.end and isinstance(cluster, Clock):
+            return await cluster.reset()
+        if not isinstance(cluster, Strobe):
+            raise unsupported(self.name, cluster)
+        flicker = msgspec.convert(op.value, Flicker)
+        return await cluster.strobe(flicker.deltas_ms, flicker.period_ms)
+
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        period_ms = draw_period_ms(fork(seed, "period"))
+        return nemesis_op(f, msgspec.to_builtins(Flicker(target.target, _offsets(target, seed), period_ms)))
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -77,40 +112,47 @@ class Rates(msgspec.Struct, frozen=True):
     rates_ppm: dict[str, int]
 
 
-class DriftFault:
-    """`choice` is a target; without one, each injection draws one of `targets`."""
+class DriftFault(_ClockFault):
+    """A rate of its own for each node."""
 
     name = "drift"
-    summary = "let wall clocks run up to a third too fast or too slow, then at the right rate again"
-    begins = frozenset({"drift"})
-    ends = frozenset({"drift-end"})
-    targets = ("one", "minority", "majority", "all")
-
-    def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        self._nodes = tuple(nodes)
-        self._allowed = parse_target(self.name, choice, self.targets, nodes)
+    summary = "let wall clocks run up to 8 % too fast or too slow, then set them right again"
+    begin, end = "drift", "drift-end"
 
     def supported(self, cluster: Cluster) -> bool:
-        return isinstance(cluster, Drift)
-
-    def generator(self, interval_s: float, seed: int) -> Generator:
-        return fault_cycle(interval_s, seed, self._inject, self.healing())
-
-    def healing(self) -> Op:
-        return nemesis_op("drift-end", msgspec.to_builtins(Rates("all", dict.fromkeys(self._nodes, 0))))
+        return isinstance(cluster, Clock) and isinstance(cluster, Drift)
 
     async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
+        if op.f == self.end and isinstance(cluster, Clock):
+            return await cluster.reset()
         if not isinstance(cluster, Drift):
             raise unsupported(self.name, cluster)
         return await cluster.drift(msgspec.convert(op.value, Rates).rates_ppm)
 
-    def _inject(self, seed: int) -> Op:
-        target = draw_target(self._allowed, self._nodes, seed)
+    def aim(self, f: str, target: Target, seed: int) -> Op:
         rates = {node: draw_rate_ppm(fork(seed, node)) for node in target.nodes}
-        return nemesis_op("drift", msgspec.to_builtins(Rates(target.target, rates)))
+        return nemesis_op(f, msgspec.to_builtins(Rates(target.target, rates)))
+
+
+def draw_offset_ms(seed: int) -> int:
+    """Between 2**2 and 2**18 ms (4 ms to 4.4 min) to either side; every power of two is equally likely."""
+    low = 1 << EXPONENT_MIN + uniform_int(fork(seed, "exponent"), EXPONENT_MAX - EXPONENT_MIN)
+    magnitude = low + uniform_int(fork(seed, "magnitude"), low)
+    return -magnitude if uniform_int(fork(seed, "sign"), 2) else magnitude
+
+
+def draw_period_ms(seed: int) -> int:
+    """Between 1 ms and 1 s; every power of two is equally likely."""
+    low = 1 << uniform_int(fork(seed, "exponent"), PERIOD_EXPONENT_MAX)
+    return low + uniform_int(fork(seed, "magnitude"), low)
 
 
 def draw_rate_ppm(seed: int) -> int:
-    """Between 10 and 327,680 parts in a million to either side; small rates are as likely as large ones."""
-    magnitude = 10 << uniform_int(fork(seed, "exponent"), 16)
+    """Between 10 and 81,920 parts in a million to either side; small rates are as likely as large ones. A
+    kernel's clock cannot do more than 100,000."""
+    magnitude = 10 << uniform_int(fork(seed, "exponent"), RATE_EXPONENT_MAX)
     return -magnitude if uniform_int(fork(seed, "sign"), 2) else magnitude
+
+
+def _offsets(target: Target, seed: int) -> dict[str, int]:
+    return {node: draw_offset_ms(fork(seed, node)) for node in target.nodes}

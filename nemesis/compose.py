@@ -16,12 +16,19 @@ from harness.cluster.base import Cluster, ClusterError
 from harness.draw import fork
 from harness.generator import Generator
 from harness.generators import any_of, sequence
-from nemesis.base import Fault
-from nemesis.clock import ClockFault, DriftFault
-from nemesis.disk import DiskFault
+from nemesis.base import Fault, operations
+from nemesis.clients import ClientsFault
+from nemesis.clock import ClockFault, DriftFault, StrobeFault
+from nemesis.disk import DiskFault, RotFault
+from nemesis.files import FilesFault
 from nemesis.membership import MembershipFault
+from nemesis.packets import PacketsFault
 from nemesis.partition import PartitionFault
+from nemesis.power import PowerFault
 from nemesis.process import KillFault, PauseFault
+from nemesis.restart import RestartFault
+from nemesis.stress import StressFault
+from nemesis.targets import ByRoles, aimed
 
 
 class FaultKind(NamedTuple):
@@ -35,10 +42,18 @@ FAULTS: Final[dict[str, FaultKind]] = {
     kind.name: FaultKind(kind.summary, kind)
     for kind in (
         PartitionFault,
+        ClientsFault,
+        PacketsFault,
+        StressFault,
         PauseFault,
         DiskFault,
+        RotFault,
+        PowerFault,
+        FilesFault,
         KillFault,
+        RestartFault,
         ClockFault,
+        StrobeFault,
         DriftFault,
         MembershipFault,
     )
@@ -65,7 +80,7 @@ class Nemesis:
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
-        self._by_f = {f: fault for fault in faults for f in fault.begins | fault.ends}
+        self._by_f = {f: fault for fault in faults for f in operations(fault)}
 
     def generator(self, interval_s: float, seed: int) -> Generator:
         """Each fault in its own cycle, drawn from its own seed, so one more fault changes none of the others'
@@ -80,7 +95,10 @@ class Nemesis:
         """The completion: `info`, with what was chosen and the evidence (`bit`, `detail`) as its value, or
         with an error. Whatever a fault raises, the run goes on."""
         try:
-            evidence = await self._by_f[op.f].invoke(op, cluster)
+            fault = self._by_f[op.f]
+            if isinstance(fault, ByRoles):
+                op = await aimed(fault, op, cluster)
+            evidence = await fault.invoke(op, cluster)
         except ClusterError as error:
             return replace(op, type="info", error=str(error))
         except Exception as error:

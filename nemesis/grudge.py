@@ -7,7 +7,7 @@ The majorities ring is exact for any number of nodes, where Jepsen's is stochast
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from harness.cluster.base import Grudge
 
@@ -23,6 +23,13 @@ def bisect(order: Sequence[str]) -> Components:
 def split_one(order: Sequence[str]) -> Components:
     """The first node alone, and the others."""
     return tuple(order[:1]), tuple(order[1:])
+
+
+def split_third(order: Sequence[str]) -> Components:
+    """As many of the first nodes as are less than a third of all, and the others; of three nodes or fewer
+    that is nobody."""
+    count = (len(order) - 1) // 3
+    return tuple(order[:count]), tuple(order[count:])
 
 
 def complete(components: Components) -> Grudge:
@@ -60,6 +67,14 @@ def majorities_ring(order: Sequence[str]) -> Grudge:
         seen[order[i]].add(order[j])
         seen[order[j]].add(order[i])
     return _grudge({node: everybody - seen[node] for node in order})
+
+
+def directed(links: Iterable[tuple[str, str]]) -> Grudge:
+    """Exactly these (source, target) are cut: the target does not hear the source."""
+    refused: dict[str, frozenset[str]] = {}
+    for source, target in links:
+        refused[target] = refused.get(target, frozenset()) | {source}
+    return refused
 
 
 def to_json(grudge: Grudge) -> dict[str, list[str]]:

@@ -10,11 +10,23 @@ import msgspec
 from checkers.history import Op
 from harness.cluster.base import Cluster, Evidence, Grudge, Partition
 from harness.draw import choice as choice_of
-from harness.draw import fork, shuffled
+from harness.draw import fork, shuffled, uniform_int
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
-from nemesis.grudge import bisect, bridge, complete, from_json, majorities_ring, one_way, split_one, to_json
+from nemesis.grudge import (
+    bisect,
+    bridge,
+    complete,
+    directed,
+    from_json,
+    majorities_ring,
+    one_way,
+    split_one,
+    split_third,
+    to_json,
+)
 from nemesis.schedule import fault_cycle
+from nemesis.targets import Target, draw_injection, parse_target, roles_of
 
 
 class Shape(NamedTuple):
@@ -29,12 +41,24 @@ def _one_way(order: Sequence[str], seed: int) -> Grudge:
     return one_way(deaf, heard)
 
 
+def _random(order: Sequence[str], seed: int) -> Grudge:
+    """Some of the directed links: at least one, not all, and some way back is open whose way there is cut."""
+    pairs = [(source, target) for source in order for target in order if source != target]
+    links = shuffled(fork(seed, "links"), pairs)
+    cut = set(links[: 1 + uniform_int(fork(seed, "count"), len(links) - 1)])
+    if all((target, source) in cut for source, target in cut):
+        cut.remove(links[0])
+    return directed(link for link in links if link in cut)
+
+
 SHAPES: Final[dict[str, Shape]] = {
     "halves": Shape(2, lambda order, seed: complete(bisect(order))),
     "one": Shape(2, lambda order, seed: complete(split_one(order))),
+    "third": Shape(4, lambda order, seed: complete(split_third(order))),
     "majorities-ring": Shape(3, lambda order, seed: majorities_ring(order)),
     "bridge": Shape(3, lambda order, seed: bridge(order)),
     "one-way": Shape(2, _one_way),
+    "random": Shape(2, _random),
 }
 
 
@@ -52,17 +76,28 @@ def draw_cut(shapes: Sequence[str], nodes: Sequence[str], seed: int) -> Cut:
     return Cut(shape, to_json(grudge))
 
 
+ISOLATE: Final = "isolate@"
+
+
 class PartitionFault:
-    """`choice` is a shape; without one, each injection draws one of those that so many nodes can form."""
+    """`choice` is a shape, or `isolate@TARGET` to cut the nodes of a target off from all others; without one,
+    each injection draws one of the shapes that so many nodes can form."""
 
     name = "partition"
-    summary = "drop messages between nodes: halves, one node, a ring of majorities, a bridge, or one way only"
+    summary = "drop messages between nodes: halves, one, a third, majorities' ring, bridge, one way, any"
     begins = frozenset({"partition"})
     ends = frozenset({"heal-partition"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
         self._nodes = tuple(nodes)
-        self._shapes = _parse_shapes(choice, len(self._nodes))
+        self._isolated: tuple[str, ...] = ()
+        self._shapes: tuple[str, ...] = ()
+        if choice is not None and choice.startswith(ISOLATE):
+            target = choice.removeprefix(ISOLATE)
+            self._isolated = parse_target(f"partition:{ISOLATE}", target, (), nodes, roles=True)
+        else:
+            self._shapes = _parse_shapes(choice, len(self._nodes))
+        self.roles = roles_of(self._isolated, nodes)
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Partition)
@@ -80,7 +115,14 @@ class PartitionFault:
             return await cluster.heal()
         return await cluster.cut(from_json(msgspec.convert(op.value, Cut).grudge))
 
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        others = tuple([node for node in self._nodes if node not in target.nodes])
+        grudge = complete((tuple(target.nodes), others))
+        return nemesis_op(f, msgspec.to_builtins(Cut(f"{ISOLATE}{target.target}", to_json(grudge))))
+
     def _inject(self, seed: int) -> Op:
+        if self._isolated:
+            return draw_injection(self, "partition", self._isolated, self._nodes, seed)
         return nemesis_op("partition", msgspec.to_builtins(draw_cut(self._shapes, self._nodes, seed)))
 
 

@@ -11,7 +11,7 @@ from harness.cluster.base import Cluster, Evidence, Kill, Pause
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
-from nemesis.targets import Target, draw_target, nodes_of, parse_target
+from nemesis.targets import Target, draw_injection, nodes_of, parse_target, roles_of
 
 
 class _ProcessFault:
@@ -27,7 +27,8 @@ class _ProcessFault:
         self.begins = frozenset({self.begin})
         self.ends = frozenset({self.end})
         self._nodes = tuple(nodes)
-        self._allowed = parse_target(self.name, choice, self.targets, nodes)
+        self._allowed = parse_target(self.name, choice, self.targets, nodes, roles=True)
+        self.roles = roles_of(self._allowed, nodes)
 
     def generator(self, interval_s: float, seed: int) -> Generator:
         return fault_cycle(interval_s, seed, self._inject, self.healing())
@@ -35,8 +36,11 @@ class _ProcessFault:
     def healing(self) -> Op:
         return nemesis_op(self.end, msgspec.to_builtins(Target("all", list(self._nodes))))
 
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        return nemesis_op(f, msgspec.to_builtins(target))
+
     def _inject(self, seed: int) -> Op:
-        return nemesis_op(self.begin, msgspec.to_builtins(draw_target(self._allowed, self._nodes, seed)))
+        return draw_injection(self, self.begin, self._allowed, self._nodes, seed)
 
 
 class KillFault(_ProcessFault):

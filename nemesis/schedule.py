@@ -1,4 +1,5 @@
 """When a fault comes: a cycle of quiet, inject, hold, heal, and again; a pure generator value.
+What a fault has to prepare comes before the injection, and is held as long as that is.
 
 Quiet time is uniform in 0..interval and hold time in the middle half of it, each from the completion of what
 was before (at first, from when the generator is first asked); so a fault comes about once in an interval and
@@ -18,7 +19,8 @@ from harness.generator import PENDING, Answer, Pending, fill
 
 @dataclass(frozen=True, slots=True)
 class FaultCycle:
-    """`inject` gives the injection that a seed draws; `heal` undoes any of them.
+    """`inject` gives the injection that a seed draws; `heal` undoes any of them; `prepare`, if there
+    is one, comes before each.
 
     `done` counts the operations that were handed out; `due_ns` is when the next one is, or None while the
     last has not been completed.
@@ -28,6 +30,7 @@ class FaultCycle:
     seed: int
     inject: Callable[[int], Op]
     heal: Op
+    prepare: Op | None = None
     done: int = 0
     due_ns: int | None = None
 
@@ -48,22 +51,32 @@ class FaultCycle:
             return self._after(event.time)
         return self
 
-    def _heals(self) -> bool:
-        return self.done % 2 == 1
+    def _step(self) -> tuple[int, int]:
+        """Which step of the cycle is next, and how many there are."""
+        steps = 2 if self.prepare is None else 3
+        return self.done % steps, steps
 
     def _after(self, time: int) -> FaultCycle:
-        shortest_ns = self.interval_ns // 4 if self._heals() else 0
+        shortest_ns = self.interval_ns // 4 if self._step()[0] else 0
         draw = fork(mix64(self.seed, self.done), "wait")
         wait_ns = shortest_ns + uniform_int(draw, self.interval_ns - 2 * shortest_ns + 1)
         return replace(self, due_ns=time + wait_ns)
 
     def _next(self) -> Op:
-        op = self.heal if self._heals() else self.inject(fork(mix64(self.seed, self.done), "inject"))
+        step, steps = self._step()
+        if step == steps - 1:
+            op = self.heal
+        elif step == 0 and self.prepare is not None:
+            op = self.prepare
+        else:
+            op = self.inject(fork(mix64(self.seed, self.done), "inject"))
         return Op(process=NEMESIS, f=op.f, value=op.value)
 
 
-def fault_cycle(interval_s: float, seed: int, inject: Callable[[int], Op], heal: Op) -> FaultCycle:
+def fault_cycle(
+    interval_s: float, seed: int, inject: Callable[[int], Op], heal: Op, prepare: Op | None = None
+) -> FaultCycle:
     """An injection about every `interval_s` seconds; raises ValueError unless that is positive."""
     if not interval_s > 0:
         raise ValueError(f"the time between faults must be more than 0 seconds, not {interval_s}")
-    return FaultCycle(round(interval_s * 1_000_000_000), seed, inject, heal)
+    return FaultCycle(round(interval_s * 1_000_000_000), seed, inject, heal, prepare)

@@ -35,8 +35,8 @@ from harness.report.live import Live
 from harness.run import execute
 from harness.stop import StopWish
 
-FAULTS = ("partition", "kill", "pause", "clock", "drift", "disk:full", "disk:slow")
-LOSSES = ("disk:rot", "membership")
+FAULTS = ("partition", "kill", "pause", "clock", "strobe", "drift", "disk:full", "disk:slow")
+LOSSES = ("rot", "membership")
 """Of these at most one: each leaves one good copy of everything, both together might not."""
 LEVELS = ("one", "quorum", "all", "r=1,w=3", "r=3,w=1", "one,sloppy", "quorum,sloppy")
 CANARY_EVERY = 10

@@ -4,11 +4,16 @@ Only the recorded histories of other systems may be absent, as long as nobody sa
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
 
 CORPORA = "STORMCELLAR_CORPORA"
+
+# A job in the background ignores these, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")

@@ -59,7 +59,7 @@ class Kv:
         return KvOps(seed)
 
     def final(self) -> Generator | None:
-        return None if self._linearizable else Look(KEYS)
+        return None if self._linearizable else Look(tuple([f"k{number}" for number in range(KEYS)]))
 
     def encode(self, op: Op) -> Body:
         assert op.key is not None
@@ -117,10 +117,10 @@ class KvOps(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """Looks at the copies of all `keys` keys, round after round with a pause between, until in one round all
+    """Looks at the copies of all `keys`, round after round with a pause between, until in one round all
     are seen and equal, or patience is at its end."""
 
-    keys: int
+    keys: tuple[str, ...]
     at: int = 0
     due_ns: int = 0
     end_ns: int = 0
@@ -131,7 +131,7 @@ class Look(Struct, frozen=True):
             return PENDING
         if self.end_ns == 0:
             return replace(self, end_ns=ctx.time + PATIENCE_S * 1_000_000_000).op(ctx)
-        if self.at == self.keys:
+        if self.at == len(self.keys):
             if len(ctx.free) < len(ctx.threads):
                 return PENDING  # what was asked last may still show a difference
             if not self.different or ctx.time >= self.end_ns:
@@ -139,7 +139,7 @@ class Look(Struct, frozen=True):
             return replace(self, at=0, due_ns=ctx.time + PAUSE_NS, different=False).op(ctx)
         if ctx.time < self.due_ns:
             return Pending(self.due_ns, self)
-        op = Op(time=ctx.time, process=ctx.processes[ctx.free[0]], f=COPIES, key=f"k{self.at}")
+        op = Op(time=ctx.time, process=ctx.processes[ctx.free[0]], f=COPIES, key=self.keys[self.at])
         return op, replace(self, at=self.at + 1)
 
     def update(self, ctx: Context, event: Op) -> Generator:

@@ -1,7 +1,8 @@
 """Seam 2: a cluster is nodes that can be talked to and, as far as it is able, broken.
 
-Every cluster is a `Cluster`; what else it can do it says by having the methods of `Kill`, `Pause`,
-`Partition`, `Clock`, `Drift`, `Disk` or `Membership` (ask with `isinstance`). Every method is a coroutine.
+Every cluster is a `Cluster`; what else it can do it says by having the methods of `Kill`, `Stop`, `Pause`,
+`Partition`, `ClientPartition`, `Packets`, `Clock`, `Strobe`, `Drift`, `Disk`, `Rot`, `Files`, `Power`,
+`Stress`, `Membership` or `Roles` (ask with `isinstance`). Every method is a coroutine.
 Real clusters run them under trio; the simulated one runs them in virtual time, where they await nothing but
 the simulated world.
 
@@ -96,6 +97,13 @@ class Kill(Protocol):
 
 
 @runtime_checkable
+class Stop(Protocol):
+    async def stop(self, nodes: tuple[str, ...]) -> Evidence:
+        """Ask the processes to end (SIGTERM), and wait until they have; `start` of `Kill` starts them."""
+        ...
+
+
+@runtime_checkable
 class Pause(Protocol):
     async def pause(self, nodes: tuple[str, ...]) -> Evidence:
         """Freeze the processes (SIGSTOP); connections stay open."""
@@ -117,6 +125,54 @@ class Partition(Protocol):
 
 
 @runtime_checkable
+class ClientPartition(Protocol):
+    async def cut_clients(self, nodes: tuple[str, ...]) -> Evidence:
+        """From now on drop what clients and exactly these nodes send each other; nodes hear each other."""
+        ...
+
+    async def heal_clients(self) -> Evidence: ...
+
+
+class Behaviour(Struct, frozen=True, omit_defaults=True):
+    """What happens to packets on their way; each field's default is that nothing does. Fractions are 0..1.
+
+    `reorder` is the fraction that overtakes those that are delayed, so it needs a `delay_ms`; `jitter_ms` is
+    the deviation of the delay."""
+
+    delay_ms: float = 0
+    jitter_ms: float = 0
+    loss: float = 0
+    duplicate: float = 0
+    reorder: float = 0
+    corrupt: float = 0
+    rate_kbit: int = 0
+    """0: as fast as it goes."""
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "duplicate", "reorder", "corrupt"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+        for name in ("delay_ms", "jitter_ms", "rate_kbit"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
+        for name in ("jitter_ms", "reorder"):
+            if getattr(self, name) and not self.delay_ms:
+                raise ValueError(f"{name} needs a delay_ms")
+
+
+@runtime_checkable
+class Packets(Protocol):
+    async def shape(self, nodes: tuple[str, ...], behaviour: Behaviour) -> Evidence:
+        """From now on what these nodes send to other nodes behaves so, and nothing else does (replacing what
+        was before). Raises `ClusterError` for what a node's system cannot do."""
+        ...
+
+    async def unshape(self) -> Evidence:
+        """Packets pass as usual. The evidence says what was seen since the last `shape`."""
+        ...
+
+
+@runtime_checkable
 class Clock(Protocol):
     async def bump(self, offsets_ms: Mapping[str, int]) -> Evidence:
         """Jump the named nodes' wall clocks by so many milliseconds (either sign)."""
@@ -124,6 +180,14 @@ class Clock(Protocol):
 
     async def reset(self) -> Evidence:
         """Set every wall clock right again."""
+        ...
+
+
+@runtime_checkable
+class Strobe(Protocol):
+    async def strobe(self, deltas_ms: Mapping[str, int], period_ms: int) -> Evidence:
+        """From now on the named nodes' wall clocks jump so far forth and, `period_ms` later, back, and so on.
+        `reset` of `Clock` ends it."""
         ...
 
 
@@ -137,21 +201,85 @@ class Drift(Protocol):
 
 @runtime_checkable
 class Disk(Protocol):
-    async def rot(self, nodes: tuple[str, ...]) -> Evidence:
-        """Damage some of what lies on the disks of these nodes, of each key only one copy. Nothing undoes it
-        but the system's own repair."""
-        ...
-
     async def fill(self, nodes: tuple[str, ...]) -> Evidence:
         """From now on there is no room on the disks of these nodes."""
         ...
 
     async def slow(self, nodes: tuple[str, ...]) -> Evidence:
-        """From now on what these nodes write takes many times as long."""
+        """From now on what these nodes sync takes many times as long."""
         ...
 
     async def mend_disks(self) -> Evidence:
         """There is room on every disk, and none is slow."""
+        ...
+
+
+@runtime_checkable
+class Rot(Protocol):
+    async def rot(self, nodes: tuple[str, ...]) -> Evidence:
+        """Damage some of the records on the disks of these nodes, of each key only one copy. Nothing undoes
+        it but the system's own repair."""
+        ...
+
+    async def survey(self) -> Evidence:
+        """How much of that damage is left on any node."""
+        ...
+
+
+@runtime_checkable
+class Files(Protocol):
+    """Damage to the files of a node. All but `snapshot` first end its process (SIGKILL), as a running one
+    would hardly see it; `start` of `Kill` starts it again. Nothing undoes it but the system's own repair.
+    `files` is a pattern as in a shell, of names or of paths below the data directory."""
+
+    async def flip(self, nodes: tuple[str, ...], files: str, bits: int, seed: int) -> Evidence:
+        """Turn over so many bits of those files of each."""
+        ...
+
+    async def truncate(self, nodes: tuple[str, ...], files: str, bytes_lost: int) -> Evidence:
+        """Cut so many bytes off the end of the one of those files that was last written to."""
+        ...
+
+    async def snapshot(self, nodes: tuple[str, ...]) -> Evidence:
+        """Copy what each keeps, while it runs. It bites nobody yet."""
+        ...
+
+    async def roll_back(self, nodes: tuple[str, ...], files: str, fraction: float, seed: int) -> Evidence:
+        """Of the chunks that have changed since `snapshot`, put that fraction back to what they were."""
+        ...
+
+    async def restore_files(self, nodes: tuple[str, ...]) -> Evidence:
+        """Make all that each keeps what it was at `snapshot`, as one does with a backup."""
+        ...
+
+
+@runtime_checkable
+class Power(Protocol):
+    async def power_off(self, nodes: tuple[str, ...]) -> Evidence:
+        """End the processes, and lose what they wrote and did not sync. `start` of `Kill` starts them."""
+        ...
+
+
+@runtime_checkable
+class Stress(Protocol):
+    async def burn_cpu(self, nodes: tuple[str, ...]) -> Evidence:
+        """From now on as many processes as there are processors compete with these nodes' own."""
+        ...
+
+    async def hog_memory(self, nodes: tuple[str, ...], fraction: float) -> Evidence:
+        """From now on that fraction of the memory that is available is in use."""
+        ...
+
+    async def relax(self) -> Evidence: ...
+
+
+@runtime_checkable
+class Roles(Protocol):
+    role_names: tuple[str, ...]
+    """The roles that there are."""
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        """Which nodes have which part now, by the name of the role; raises `ClusterError` if nobody knows."""
         ...
 
 

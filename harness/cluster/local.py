@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shutil import rmtree
 from typing import Final
@@ -18,17 +18,21 @@ from typing import Final
 import trio
 
 from harness.cluster.base import ClusterError, Evidence, Grudge, NodeState, NotSent, Session
-from harness.cluster.members import RESTORE_LIMIT_S, Members, until_serving
+from harness.cluster.buckets import bucket_lines
+from harness.cluster.members import RESTORE_LIMIT_S, ROLES, Members, spare_names, until_serving
 from harness.cluster.pace import timing
 from harness.cluster.process import NodeProcess, comes_true
 from harness.cluster.proxy import Address, Proxy
 from harness.cluster.session import StoreSession
+from harness.cluster.stress import OwnStress
 
 CLUSTER_NAME: Final = "local"
 CUT_PROBE_S: Final = 0.5
 """How long a cut is watched for the first message that it holds back."""
 MESH_LIMIT_S: Final = 10.0
 """How long nodes that have just started may take to connect to each other; they try every second or so."""
+STOP_LIMIT_S: Final = 10.0
+"""How long a node may take to end when a fault asks it to."""
 GRACE_S: Final = 1.0
 """How long a node may take to end when it is asked to, before it is killed."""
 
@@ -48,15 +52,16 @@ class _Node:
         return "paused" if self.paused else "up"
 
 
-class LocalCluster:
-    """Implements `Cluster`, `Kill`, `Pause`, `Partition` and `Membership`; to be used from the main thread.
-    Raises `ClusterError` for a node that it does not have."""
+class LocalCluster(OwnStress):
+    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `Membership`, `Roles` and `Stress`; to be
+    used from the main thread. Raises `ClusterError` for a node that it does not have."""
 
     name = CLUSTER_NAME
+    role_names = ROLES
 
     def __init__(self, nodes: tuple[str, ...], replication: int, spares: int = 0) -> None:
         self.nodes = nodes
-        self.spares = tuple([f"s{number + 1}" for number in range(spares)])
+        self.spares = spare_names(nodes, spares)
         self._replication = replication
         self._nodes = {name: _Node(name) for name in (*nodes, *self.spares)}
         self._proxy = Proxy((*nodes, *self.spares))
@@ -71,6 +76,7 @@ class LocalCluster:
         self._dir = run_dir / "nodes"
         try:
             self._dir.mkdir(parents=True, exist_ok=True)
+            self.open_stress(self._dir)
             await self._proxy.open()
             for name in self._nodes:
                 (self._dir / f"{name}.toml").write_text(self._config(name), encoding="utf-8")
@@ -102,6 +108,7 @@ class LocalCluster:
 
     async def teardown(self) -> None:
         with trio.CancelScope(shield=True):
+            await self.relax()
             self._notice_deaths()
             nodes = [node for node in self._nodes.values() if node.process is not None]
             processes = [node.process for node in nodes if node.process is not None]
@@ -132,6 +139,27 @@ class LocalCluster:
         return Evidence(
             bit=bool(struck) and len(killed) == len(struck),
             detail=f"reaped after SIGKILL: {_list(killed)}" + _absent(nodes, struck),
+        )
+
+    async def stop(self, nodes: tuple[str, ...]) -> Evidence:
+        """What does not end within `STOP_LIMIT_S` is killed, and has not bitten."""
+        struck = self._running(nodes)
+        for _, process in struck:
+            process.send(signal.SIGTERM)
+            process.send(signal.SIGCONT)  # a frozen one could not end otherwise
+        deadline = trio.current_time() + STOP_LIMIT_S
+        told = []
+        for node, process in struck:
+            status = await process.ended(deadline - trio.current_time())
+            if status is not None:
+                told.append(f"{node.name} (exit status {status})")
+        for node, process in struck:
+            process.send(signal.SIGKILL)
+            await process.ended()
+            self._retire(node)
+        return Evidence(
+            bit=bool(struck) and len(told) == len(struck),
+            detail=f"ended after SIGTERM: {_list(told)}" + _absent(nodes, struck),
         )
 
     async def start(self, nodes: tuple[str, ...]) -> Evidence:
@@ -188,6 +216,11 @@ class LocalCluster:
     async def heal(self) -> Evidence:
         held = self._proxy.heal()
         return Evidence(bit=held.biting > 0, detail=str(held) if held.links else "nothing was cut")
+
+    # Roles -----------------------------------------------------------------------------------------
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        return await self._members.roles()
 
     # Membership ------------------------------------------------------------------------------------
 
@@ -284,6 +317,7 @@ class LocalCluster:
         addresses = {peer: f'{json.dumps(peer)} = "{host}:{port}"' for peer, (host, port) in found.items()}
         first = [address for peer, address in addresses.items() if peer in self.nodes]
         role = [f"replication = {self._replication}"] if name in self.nodes else ["join = true"]
+        begun = bucket_lines() if name in self.nodes else []
         lines = [
             f"name = {json.dumps(name)}",
             f"cluster = {json.dumps(CLUSTER_NAME)}",
@@ -293,6 +327,7 @@ class LocalCluster:
             *("", "[timing]", *timing()),
             *("", "[peers]", *first),
             *("", "[pinned]", *addresses.values()),
+            *("", *begun),
         ]
         return "\n".join(lines) + "\n"
 

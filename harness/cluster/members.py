@@ -7,10 +7,11 @@ seen in what a node tells of the layout. Only how a node is started, ended and e
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import count, islice
 from typing import Final, Protocol
 
 from harness.cluster.base import ClusterError, Evidence, Lost, NotSent, Session
-from store.core.messages import Admin, Body, Failed, Locate, Located, Report, Response, Status
+from store.core.messages import Admin, Body, Failed, Layout, Locate, Located, Report, Response, Status
 
 CHANGE_LIMIT_S: Final = 5.0
 """How long a change is waited for: the nemesis does nothing else meanwhile, and a partition may have to be
@@ -21,12 +22,21 @@ RESTORE_LIMIT_S: Final = 10.0
 SERVE_LIMIT_S: Final = 10.0
 ASK_S: Final = 1.0
 PAUSE_S: Final = 0.2
+ROLES: Final = ("steward", "council", "owner", "spare")
+"""What a node can be by a layout: one of those who decide on the next one (`council`), the first of them that
+runs and so the first to bring a change to its end (`steward`), one that keeps keys, or one with none."""
 CALM_S: Final = 0.5
 """A node that was frozen may just be beginning with a change that it was asked for long ago."""
 
 
 Connect = Callable[[str], Awaitable[Session]]
 Sleep = Callable[[float], Awaitable[None]]
+
+
+def spare_names(nodes: Sequence[str], many: int) -> tuple[str, ...]:
+    """s1, s2, ..., without names that nodes have."""
+    names = (f"s{number}" for number in count(1))
+    return tuple(islice((name for name in names if name not in nodes), many))
 
 
 async def ask(connect: Connect, node: str, body: Body, timeout_s: float) -> Response | None:
@@ -54,6 +64,32 @@ async def until_serving(
         if not waiting or now_s() >= end:
             return waiting
         await sleep(PAUSE_S / 10)
+
+
+async def newest_layout(connect: Connect, nodes: Sequence[str]) -> Layout | None:
+    """The newest that any of `nodes` tells of."""
+    newest = None
+    for node in nodes:
+        response = await ask(connect, node, Locate(), ASK_S)
+        if isinstance(response, Located) and (newest is None or response.layout.epoch > newest.epoch):
+            newest = response.layout
+    return newest
+
+
+async def roles_of(
+    connect: Connect, running: Sequence[str], everybody: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """By the newest layout that any node that runs tells of. Raises `ClusterError` if none does."""
+    layout = await newest_layout(connect, running)
+    if layout is None:
+        raise ClusterError("no node tells of a layout, so nobody knows who has which role")
+    owners = tuple([member.name for member in layout.owners])
+    return {
+        "steward": tuple([name for name in layout.council if name in running][:1]),
+        "council": layout.council,
+        "owner": owners,
+        "spare": tuple([name for name in everybody if name not in owners]),
+    }
 
 
 class Nodes(Protocol):
@@ -145,13 +181,19 @@ class Members:
             left_s = min(CHANGE_LIMIT_S, end - self._now_s())
             if joins:
                 change = await self.join(joins[0], left_s)
-            elif leaves:
+            elif leaves and not outside:
                 change = await self.leave(leaves[0], left_s)
             changes += change.bit
             await self._sleep(0 if change.bit else PAUSE_S)
         for spare in self._nodes.spares:
             await self._nodes.end(spare)
         return Evidence(changes > 0, f"{changes} changes; owners are {', '.join(owners)}")
+
+    async def roles(self) -> dict[str, tuple[str, ...]]:
+        """As `roles_of`, of all nodes and spares."""
+        everybody = (*self._nodes.nodes, *self._nodes.spares)
+        running = [node for node in everybody if self._nodes.running(node)]
+        return await roles_of(self._nodes.connect, running, everybody)
 
     async def _missing(self) -> Evidence | None:
         """Why no copy may be lost now: one is missing already."""
@@ -185,15 +227,10 @@ class Members:
 
     async def _owners(self) -> tuple[str, ...]:
         """The owners by the newest settled layout that any node tells of; empty: none is settled."""
-        newest = 0
-        owners: tuple[str, ...] = ()
-        for node in self._alive():
-            response = await self._ask(node, Locate(), ASK_S)
-            if isinstance(response, Located) and response.layout.epoch > newest:
-                newest = response.layout.epoch
-                settled = response.layout.next is None
-                owners = tuple(member.name for member in response.layout.owners) if settled else ()
-        return owners
+        layout = await newest_layout(self._nodes.connect, self._alive())
+        if layout is None or layout.next is not None:
+            return ()
+        return tuple(member.name for member in layout.owners)
 
     async def _serves(self, node: str) -> bool:
         return (await self._status(node)).get("serves") is True

@@ -106,7 +106,7 @@ class NodeProcess:
 
     def is_stopped(self) -> bool:
         """True if the system says that it is frozen."""
-        return _process_state(self.pid) == "T"
+        return process_state(self.pid) == "T"
 
     def obituary(self) -> str:
         """How it ended, in a sentence; for a process that has."""
@@ -162,7 +162,7 @@ def _ending(status: int | None) -> str:
     return f"ended with exit status {status}"
 
 
-def _process_state(pid: int) -> str:
+def process_state(pid: int) -> str:
     """One letter, as in ps: R, S, D, T, Z...; empty for a process that is no more."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()

@@ -6,7 +6,10 @@ from typing import Final, Self
 
 from harness.cluster.base import Lost, NotSent
 from store import client
+from store.client.connection import Dial
 from store.core.messages import Body, Response
+from store.net.channel import dial
+from store.net.security import PLAIN, Security
 
 CONNECT_LIMIT_S: Final = 1.0
 
@@ -18,11 +21,18 @@ class StoreSession:
         self._connection = connection
 
     @classmethod
-    async def open(cls, address: tuple[str, int], cluster: str) -> Self:
-        """Raises `NotSent` when the node cannot be reached."""
+    async def open(
+        cls,
+        address: tuple[str, int],
+        cluster: str,
+        security: Security = PLAIN,
+        dial: Dial = dial,
+        limit_s: float = CONNECT_LIMIT_S,
+    ) -> Self:
+        """Raises `NotSent` when the node cannot be reached within `limit_s`."""
         host, port = address
         try:
-            return cls(await client.Client.open(host, port, cluster, CONNECT_LIMIT_S))
+            return cls(await client.Client.open(host, port, cluster, limit_s, security, dial))
         except client.NotSent as error:
             raise NotSent(str(error)) from None
 

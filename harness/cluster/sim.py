@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
-from harness.cluster.base import ClusterError, Evidence, Grudge, Lost, NodeState, NotSent
-from harness.cluster.members import RESTORE_LIMIT_S, Members, until_serving
+from harness.cluster.base import ClusterError, Evidence, Lost, NodeState, NotSent
+from harness.cluster.buckets import buckets
+from harness.cluster.members import RESTORE_LIMIT_S, ROLES, Members, spare_names, until_serving
+from harness.cluster.sim_network import NetworkFaults
 from harness.sim.disk import DiskOptions
 from harness.sim.host import Host, HostOptions, MakeMachine
 from harness.sim.network import Network, NetworkOptions
@@ -29,6 +31,8 @@ from store.core.ownership.layout import first_layout
 
 SERVE_LIMIT_S: Final = 10.0
 """How long a node that was started or resumed has until it must answer."""
+CONNECT_LIMIT_NS: Final = SECOND
+"""How long a client tries to connect."""
 DRIFT_PROBE_NS: Final = 1_000_000_000
 SLOW_FACTOR: Final = 50.0
 ROT_ONE_IN: Final = 10
@@ -47,12 +51,13 @@ class SimOptions:
     """Nodes that have no part at first."""
 
 
-class SimCluster:
-    """Implements `Cluster`, `Kill`, `Pause`, `Partition`, `Clock`, `Drift`, `Disk` and `Membership`. Raises
-    ValueError for nodes and a replication that make no ring, and `ClusterError` for a node that it does not
-    have."""
+class SimCluster(NetworkFaults):
+    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `ClientPartition`, `Packets`, `Clock`,
+    `Strobe`, `Drift`, `Power`, `Rot`, `Disk`, `Membership` and `Roles`. Raises ValueError for nodes and a
+    replication that make no ring, and `ClusterError` for a node that it does not have."""
 
     name = "sim"
+    role_names = ROLES
 
     def __init__(
         self,
@@ -65,12 +70,12 @@ class SimCluster:
         self.nodes = nodes
         self.world = World(seed)
         self._start_ns = options.host.start_ms * MS
-        first = first_layout(nodes, replication)
+        first = first_layout(nodes, replication, buckets=buckets(replication))
         self._hosts = {
             node: Host(self.world, node, first, make, options.host, options.disk, options.core)
             for node in nodes
         }
-        self.spares = tuple([f"s{number + 1}" for number in range(options.spares)])
+        self.spares = spare_names(nodes, options.spares)
         joining = replace(options.core, seeds=nodes)
         for node in self.spares:
             self._hosts[node] = Host(self.world, node, None, make, options.host, options.disk, joining)
@@ -78,6 +83,7 @@ class SimCluster:
         self._network = Network(self.world, options.network, receivers)
         self._members = Members(self, self._now_s, self._sleep)
         self._clients = 0
+        self._rotted = False
         self._log_dir: Path | None = None
 
     # Cluster ---------------------------------------------------------------------------------------
@@ -97,18 +103,39 @@ class SimCluster:
             raise ClusterError(f"nodes have no part in the simulated cluster: {_list(waiting)}")
 
     async def connect(self, node: str) -> SimSession:
+        return await self._connect(node, client=True)
+
+    async def _connect(self, node: str, client: bool) -> SimSession:
+        """As a client or, to see what became of a node, from its own host, where no cut is in between."""
         host = self._host(node)
         await self.world.sleep(self._network.client_delay_ns())
+        if client and self._network.drops_clients(node):
+            await self.world.sleep(CONNECT_LIMIT_NS)
+            raise NotSent(f"{node} did not answer in time")
         if host.process is None:
             await self.world.sleep(self._network.client_delay_ns())
             raise NotSent(f"{node} refused the connection")
         self._clients += 1
-        session = SimSession(self.world, self._network, node, host.process, self._clients)
+        session = SimSession(self.world, self._network, node, host.process, self._clients, client)
         await self.world.sleep(self._network.client_delay_ns())
         return session
 
+    @property
+    def messages(self) -> int:
+        """Sent from node to node until now."""
+        return self._network.messages
+
     def states(self) -> dict[str, NodeState]:
         return {node: self._hosts[node].state() for node in self.nodes}
+
+    def glance(self, node: str) -> dict[str, Any] | None:
+        """What `node` would tell of itself, read from outside of the simulation: nothing happens in it."""
+        process = self._host(node).process
+        return None if process is None else process.status()
+
+    def clock_ms(self, node: str) -> float:
+        """How far its wall clock is ahead of true time."""
+        return self._host(node).clock.offset_ms(self.world.now)
 
     def unexpected_deaths(self) -> list[str]:
         """None: an error in a node's core ends the whole simulation, and is raised."""
@@ -131,6 +158,16 @@ class SimCluster:
         return Evidence(
             bit=bool(names) and refusing == names,
             detail=f"refuse connections: {_list(refusing)}; {broken} requests broken, {lost} records lost",
+        )
+
+    async def stop(self, nodes: tuple[str, ...]) -> Evidence:
+        running = [host for host in self._named(nodes) if host.process is not None]
+        broken = sum([host.terminate() for host in running])
+        names = [host.name for host in running]
+        refusing = [name for name in names if not await self._accepts(name)]
+        return Evidence(
+            bit=bool(names) and refusing == names,
+            detail=f"refuse connections: {_list(refusing)}; {broken} requests broken, nothing lost",
         )
 
     async def start(self, nodes: tuple[str, ...]) -> Evidence:
@@ -165,31 +202,6 @@ class SimCluster:
             detail=f"answer again: {_list(serving)}; {held} inputs were held back",
         )
 
-    # Partition -------------------------------------------------------------------------------------
-
-    async def cut(self, grudge: Grudge) -> Evidence:
-        for node, unheard in grudge.items():
-            self._named((node, *sorted(unheard)))
-        self._network.cut(grudge)
-        cut = [(link.source, link.target) for link in self._network.cuts()]
-        reached = await self._network.probe()
-        through = [link for link in reached if link in cut]
-        return Evidence(
-            bit=bool(cut) and not through,
-            detail=f"{len(cut)} links cut; {len(through)} probes came through them, "
-            f"{len(reached) - len(through)} through the others",
-        )
-
-    async def heal(self) -> Evidence:
-        cuts = self._network.cuts()
-        self._network.cut({})
-        dropped = sum(link.dropped for link in cuts)
-        biting = sum(link.dropped > 0 for link in cuts)
-        return Evidence(
-            bit=dropped > 0,
-            detail=f"{biting} of {len(cuts)} cut links dropped {dropped} messages",
-        )
-
     # Clock -----------------------------------------------------------------------------------------
 
     async def bump(self, offsets_ms: Mapping[str, int]) -> Evidence:
@@ -208,12 +220,34 @@ class SimCluster:
         right = True
         for host in self._hosts.values():
             before = host.clock.offset_ms(self.world.now)
-            if before:
+            jumps = host.clock.jumps(self.world.now)
+            if not host.clock.is_right(self.world.now):
                 host.reset_clock()
                 after = host.clock.offset_ms(self.world.now)
-                right = right and after == 0
-                parts.append(f"{host.name} by {after - before:+g} ms")
+                right = right and host.clock.is_right(self.world.now)
+                jumped = f" after {jumps} jumps" if jumps else ""
+                parts.append(f"{host.name} by {after - before:+g} ms{jumped}")
         return Evidence(bit=bool(parts) and right, detail=f"clocks moved: {_list(parts)}")
+
+    # Strobe ----------------------------------------------------------------------------------------
+
+    async def strobe(self, deltas_ms: Mapping[str, int], period_ms: int) -> Evidence:
+        hosts = self._named(deltas_ms)
+        shown: dict[str, list[float]] = {host.name: [] for host in hosts}
+        for host in hosts:
+            shown[host.name].append(host.clock.offset_ms(self.world.now))
+            host.strobe(deltas_ms[host.name], period_ms)
+        for _ in range(2):
+            await self.world.sleep(period_ms * MS // 2)
+            for host in hosts:
+                shown[host.name].append(host.clock.offset_ms(self.world.now))
+            await self.world.sleep(period_ms * MS // 2)
+        parts = [
+            f"{name} by {forth - was:+g} and {back - forth:+g} ms"
+            for name, (was, forth, back) in shown.items()
+        ]
+        bit = all(was != forth != back for was, forth, back in shown.values())
+        return Evidence(bool(parts) and bit, f"in {2 * period_ms} ms clocks moved: {_list(parts)}")
 
     # Drift -----------------------------------------------------------------------------------------
 
@@ -228,7 +262,13 @@ class SimCluster:
         bit = all(bool(gain) == bool(rates_ppm[host.name]) for host, gain in zip(hosts, gained, strict=True))
         return Evidence(bit, f"in {DRIFT_PROBE_NS / MS:g} ms clocks gained: {_list(parts)}")
 
-    # Disk ------------------------------------------------------------------------------------------
+    # Power -----------------------------------------------------------------------------------------
+
+    async def power_off(self, nodes: tuple[str, ...]) -> Evidence:
+        """As `kill`, by which a simulated node loses what it did not sync, too."""
+        return await self.kill(nodes)
+
+    # Rot -------------------------------------------------------------------------------------------
 
     async def rot(self, nodes: tuple[str, ...]) -> Evidence:
         """A tenth of the keys, each on one of the nodes only."""
@@ -239,7 +279,15 @@ class SimCluster:
             hit = host.rot([key for key in keys if key not in spoiled][::ROT_ONE_IN])
             spoiled.update(hit)
             parts.append(f"{host.name} {len(hit)}")
+        self._rotted = bool(spoiled)
         return Evidence(bool(spoiled), f"records damaged: {_list(parts)}")
+
+    async def survey(self) -> Evidence:
+        left = sum(len(host.disk.rotten) for host in self._hosts.values())
+        mended, self._rotted = self._rotted and left == 0, left > 0
+        return Evidence(mended, f"records damaged: {left}")
+
+    # Disk ------------------------------------------------------------------------------------------
 
     async def fill(self, nodes: tuple[str, ...]) -> Evidence:
         for host in self._named(nodes):
@@ -259,8 +307,12 @@ class SimCluster:
                 mended.append(host.name)
                 host.fill(False)
                 host.slow(1)
-        rotten = sum(len(host.disk.rotten) for host in self._hosts.values())
-        return Evidence(bool(mended), f"room and speed again at: {_list(mended)}; records damaged: {rotten}")
+        return Evidence(bool(mended), f"room and speed again at: {_list(mended)}")
+
+    # Roles -----------------------------------------------------------------------------------------
+
+    async def roles(self) -> Mapping[str, tuple[str, ...]]:
+        return await self._members.roles()
 
     # Membership ------------------------------------------------------------------------------------
 
@@ -307,9 +359,9 @@ class SimCluster:
 
     # Probes ----------------------------------------------------------------------------------------
 
-    async def _accepts(self, node: str) -> bool:
+    async def _accepts(self, node: str, client: bool = False) -> bool:
         try:
-            session = await self.connect(node)
+            session = await self._connect(node, client)
         except NotSent:
             return False
         await session.close()
@@ -317,7 +369,7 @@ class SimCluster:
 
     async def _answers(self, node: str, within_s: float) -> bool:
         try:
-            session = await self.connect(node)
+            session = await self._connect(node, client=False)
             await session.request(Status(), within_s)
         except (NotSent, Lost):
             return False

@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -59,6 +59,13 @@ class Lab(Struct, frozen=True):
         )
 
 
+class Pipe(NamedTuple):
+    """File descriptors, as `os.pipe` gives them."""
+
+    reading: int
+    writing: int
+
+
 class Found(Struct, frozen=True):
     """`interrupted`: whoever brought it up was killed. `dead`: its keeper was. `harness lab down` removes
     either. `hosts` is None where that is not known."""
@@ -68,9 +75,10 @@ class Found(Struct, frozen=True):
     hosts: int | None
 
 
-def up(name: str, count: int, runtime: Path = RUNTIME) -> Lab:
-    """Bring up a lab of `count` hosts; it stays until it is taken down, also when the caller ends. What is
-    left of an earlier one of that name is removed first. Raises `LabError`, and then leaves nothing."""
+def up(name: str, count: int, runtime: Path = RUNTIME, tether: Pipe | None = None) -> Lab:
+    """Bring up a lab of `count` hosts; it stays until it is taken down, also when the caller ends; but with a
+    `tether` it goes when nobody has the pipe's writing end any more. What is left of an earlier one of that
+    name is removed first. Raises `LabError`, and then leaves nothing."""
     sshd = _demand()
     layout = layout_of(name, count, runtime)
     with state.locked(name, runtime, wait_s=BUSY_LIMIT_S) as directory:
@@ -81,7 +89,7 @@ def up(name: str, count: int, runtime: Path = RUNTIME) -> Lab:
             _end(there, name)
             state.clear(directory)
             _write_files(layout)
-            keeper = _start(layout, sshd)
+            keeper = _start(layout, sshd, tether)
             lab = _lab(State(layout, keeper, ready=False))
             _wait_until_ready(lab, keeper)
             state.write(State(layout, keeper, ready=True))
@@ -101,6 +109,17 @@ def down(name: str, runtime: Path = RUNTIME) -> bool:
         _end(state.read(directory), name)
         state.remove(directory)
     return True
+
+
+def sweep(prefix: str, runtime: Path = RUNTIME) -> None:
+    """Remove what is left of labs whose names begin so, if they are neither up nor being changed."""
+    _demand_root()
+    for name in [name for name in state.names(runtime) if name.startswith(prefix)]:
+        with suppress(LabError), state.locked(name, runtime, wait_s=0) as directory:
+            there = state.read(directory)
+            if there is None or not (there.ready and process.is_alive(there.keeper)):
+                _end(there, name)
+                state.remove(directory)
 
 
 def find(name: str, runtime: Path = RUNTIME) -> Lab:
@@ -176,27 +195,31 @@ def _write(path: Path, text: str, mode: int) -> None:
     path.chmod(mode)
 
 
-def _start(layout: Layout, sshd: str) -> process.Process:
+def _start(layout: Layout, sshd: str, tether: Pipe | None) -> process.Process:
     """The keeper, written down before it does anything."""
-    with layout.log.open("wb") as log:
-        keeper = subprocess.Popen(
-            script.keeper(layout, sshd),
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={"PATH": _PATH, "LANG": "C.UTF-8"},
-            start_new_session=True,
-        )
-    assert keeper.stdin is not None
+    pipe = Pipe(*os.pipe()) if tether is None else tether
     try:
-        identity = process.identify(keeper.pid)
+        with layout.log.open("wb") as log:
+            keeper = subprocess.Popen(
+                script.keeper(layout, sshd, tether is not None),
+                stdin=pipe.reading,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={"PATH": _PATH, "LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+        try:
+            identity = process.identify(keeper.pid)
+        except ProcessLookupError:
+            keeper.wait()
+            raise LabError(_why_ended(layout)) from None
         state.write(State(layout, identity, ready=False))
-        keeper.stdin.write(b"go\n")
-        keeper.stdin.close()
-    except (ProcessLookupError, BrokenPipeError):
-        keeper.wait()
-        raise LabError(_why_ended(layout)) from None
+        os.write(pipe.writing, b"go\n")
+    finally:
+        if tether is None:
+            os.close(pipe.reading)
+            os.close(pipe.writing)
     keeper.returncode = 0  # it is to outlive us; `process.py` reaps it if it does not
     return identity
 

@@ -24,16 +24,16 @@ SHADOW: Final = "root:*:20000:0:99999:7:::\n"
 would let no key in."""
 
 
-def keeper(layout: Layout, sshd: str) -> list[str]:
+def keeper(layout: Layout, sshd: str, tethered: bool) -> list[str]:
     """The argv of the keeper. It waits for a line on its input, so that nothing is there before it is
-    written down where; at the end of its input it ends."""
+    written down where; if its input ends first, it ends, and if it is `tethered` also when it ends later."""
     switch = ["link set lo up", "link add br0 type bridge", "link set br0 up"]
     for i, station in enumerate(layout.stations):
         switch += [f"link add p{i} type veth peer name eth0 netns {station.name}"]
         switch += [f"link set p{i} master br0 up"]
     lines = [
         "read -r _",
-        "exec </dev/null",
+        "exec 3<&0 </dev/null" if tethered else "exec </dev/null",
         f"mount --bind {quote(str(layout.directory))} /run",
         "mkdir /run/netns",
         _batch("ip", [f"netns add {station.name}" for station in layout.stations]),
@@ -45,7 +45,8 @@ def keeper(layout: Layout, sshd: str) -> list[str]:
     for host in layout.hosts:
         entered = f"nsenter --net=/run/netns/{host.name} {_HOST} {quote(_host(host, sshd))}"
         lines.append(f"{entered} >/run/hosts/{host.name}/log 2>&1 &")
-    return [*_KEEPER.split(), "\n".join([*lines, "wait"])]
+    lines.append("read -r _ <&3 || exit 0" if tethered else "wait")
+    return [*_KEEPER.split(), "\n".join(lines)]
 
 
 def sshd_config(host: LabHost) -> str:

@@ -38,6 +38,19 @@ _STATUS_POLL_S: Final = 0.05
 _CHUNK: Final = 256 * 1024
 
 
+def end_group(transport: paramiko.Transport, host: Host, group: int, *, sudo: bool) -> None:
+    """Kill a command and its children, over a channel of its own. A connection that does not even give that
+    is closed."""
+    try:
+        with open_channel(transport, host, RESCUE_LIMIT_S) as rescue:
+            rescue.settimeout(RESCUE_LIMIT_S)
+            rescue.exec_command(shell.end_of_group(group, sudo=sudo))
+            if not rescue.status_event.wait(RESCUE_LIMIT_S):
+                transport.close()
+    except (RemoteError, OSError, EOFError, paramiko.SSHException):
+        transport.close()
+
+
 class Execution:
     """Good for one `run`. `started` says whether the host may have been asked at all."""
 
@@ -162,16 +175,8 @@ class Execution:
                 return
             channel.status_event.wait(0.005)
             self._stderr += channel.recv_stderr(4096) if channel.recv_stderr_ready() else b""
-        if group is None:  # it was over before it began
-            return
-        try:
-            with open_channel(transport, self._host, RESCUE_LIMIT_S) as rescue:
-                rescue.settimeout(RESCUE_LIMIT_S)
-                rescue.exec_command(shell.end_of_group(group, sudo=self._sudo))
-                if not rescue.status_event.wait(RESCUE_LIMIT_S):
-                    transport.close()
-        except (RemoteError, OSError, EOFError, paramiko.SSHException):
-            transport.close()
+        if group is not None:  # else it was over before it began
+            end_group(transport, self._host, group, sudo=self._sudo)
 
     def _completed(self, channel: paramiko.Channel) -> Completed:
         status = channel.exit_status

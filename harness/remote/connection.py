@@ -23,6 +23,7 @@ from harness.remote.errors import CommandFailed, ConnectionLost, Unreachable
 from harness.remote.files import FILE_MODE, Progress, Transfer
 from harness.remote.host import Host
 from harness.remote.shell import Command, Completed
+from harness.remote.talk import Talk
 from harness.remote.transport import connect
 
 CHANNELS_MAX: Final = 8
@@ -101,6 +102,31 @@ class Connection:
         if check and completed.exit != 0:
             raise CommandFailed(self.host.name, str(wanted), completed)
         return completed
+
+    async def talk(self, command: Sequence[str] | Command, *, sudo: bool = False) -> Talk:
+        """Start a command that is spoken with while it runs; it keeps one of the connection's channels until
+        it has ended. To be closed by whoever asked for it. Raises what `connect` raises; that the command
+        itself fails is told by `Talk.receive`."""
+        wanted = command if isinstance(command, Command) else Command(tuple(command))
+        as_root = sudo and self.host.user != "root"
+        borrower = object()
+        await self._channels.acquire_on_behalf_of(borrower)
+        left = partial(self._channels.release_on_behalf_of, borrower)
+        talk = Talk(self.host, wanted, sudo=as_root, left=left)
+        try:
+            for last in (False, True):
+                transport = await self._connected()
+                try:
+                    await _in_thread(partial(talk.open, transport), talk.abandon)
+                    return talk
+                except ConnectionLost:
+                    if talk.started or last:
+                        raise
+                    await _close(transport)
+        except BaseException:
+            talk.leave()
+            raise
+        raise AssertionError("unreachable")
 
     async def upload(
         self,

@@ -69,8 +69,9 @@ class Completed:
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
 
-def line(command: Command, *, sudo: bool, limit_s: float) -> bytes:
-    """What is sent to the login shell. Raises `ValueError` when it would be too long for one."""
+def line(command: Command, *, sudo: bool, limit_s: float | None) -> bytes:
+    """What is sent to the login shell; without `limit_s` the host lets it run. Raises `ValueError` when it
+    would be too long for one."""
     script = [f"echo {_ANNOUNCE.decode()}$PPID >&2"]
     script += [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
     if command.directory is not None:
@@ -78,7 +79,8 @@ def line(command: Command, *, sudo: bool, limit_s: float) -> bytes:
     redirection = "" if command.output is None else f" >>{shlex.quote(command.output)} 2>&1"
     script.append(f'"$@"{redirection}')
     script.append("exit $?")
-    words = ["timeout", "-s", "KILL", f"{limit_s:.3f}", "sh", "-c", "\n".join(script), "sh", *command.argv]
+    limit = "0" if limit_s is None else f"{limit_s:.3f}"  # to `timeout`, 0 is no limit
+    words = ["timeout", "-s", "KILL", limit, "sh", "-c", "\n".join(script), "sh", *command.argv]
     text = shlex.join(_as_root(words) if sudo else words) + "; exit $?"
     encoded = text.encode("utf-8", "surrogateescape")
     if len(encoded) > LINE_BYTES_MAX:

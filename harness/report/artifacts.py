@@ -4,6 +4,8 @@
                              history.jsonl  what was asked and answered (the recorder appends to it)
                              faults.json    the fault ledger
                              results.json   the verdict tree, as `harness run --json` prints it
+                             report.html    all of it to look at, with plots beside it (*.svg)
+                             nodes.jsonl    what the nodes told of themselves meanwhile
                              nodes/         what the nodes logged and kept
     runs/latest              a symbolic link to the newest
 
@@ -74,6 +76,14 @@ class RunDir:
     @property
     def results(self) -> Path:
         return self.path / "results.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def sightings(self) -> Path:
+        return self.path / "nodes.jsonl"
 
     @property
     def nodes(self) -> Path:

@@ -195,6 +195,8 @@ def _footer(run: RunSummary) -> RenderableType:
     facts.add_column(overflow="fold")
     facts.add_row("sha256", run.digest)
     facts.add_row("written to", str(run.run_dir))
+    if (run.run_dir / "report.html").exists():
+        facts.add_row("to look at", str(run.run_dir / "report.html"))
     facts.add_row("run again", Text(replay_command(run.plan), "bold"))
     if run.plan.cluster not in SIMULATED:
         facts.add_row(

@@ -54,7 +54,11 @@ def describe(value: Any) -> str:
     if not isinstance(value, Mapping):
         return "" if value is None else str(value)
     words = [chosen for chosen in value.values() if isinstance(chosen, str)]
-    parts = [_part(name, chosen) for name, chosen in value.items() if not isinstance(chosen, str)]
+    parts = [
+        _part(name, chosen)
+        for name, chosen in value.items()
+        if not (isinstance(chosen, str) or name == "seed")
+    ]
     head, tail = ", ".join(words), "; ".join(parts)
     return tail if head.replace("+", " ") == tail else ": ".join(part for part in (head, tail) if part)
 

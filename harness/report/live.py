@@ -1,10 +1,12 @@
-"""Live progress while a run goes: how far, what is answered, which faults are active, which nodes stand.
+"""Live progress while a run goes: how far each phase is, what is answered and how fast, which faults are
+there, how the nodes are, and the first anomaly as soon as anybody has found it.
 
-On a terminal a few lines are drawn over and over, at most every `DRAW_S` of real time; elsewhere a plain
-line is printed every `LINE_S`, and one for each phase. Counting an operation costs a dictionary update, so
-that the simulator is not slowed down.
+On a terminal the view is drawn over and over, at most every `DRAW_S` of real time; elsewhere a plain line is
+printed every `LINE_S`, and one for each phase and each anomaly. What is counted is in `live_state`, what is
+drawn in `live_view`; who looks for anomalies during the run is told of in `live_stream`.
 
-Left out on purpose: keys, and anything that the report at the end says better.
+No plan tells which phase a run is in, but its time limit does: nothing is begun after it but the healing,
+which is the nemesis' alone, and then the clients' last look.
 """
 
 from __future__ import annotations
@@ -16,28 +18,39 @@ from types import TracebackType
 from typing import Final
 
 from rich import live
-from rich.console import Console, Group, RenderableType
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from checkers.history import NEMESIS, Op
+from checkers.linear import Linearizable, Progress
+from checkers.verdict import Checker, Status, Verdict
 from harness.cluster.base import NodeState
 from harness.ledger import Requested
-from harness.plan import SIMULATED, Plan
+from harness.plan import Plan
+from harness.report import timeline
+from harness.report.artifacts import RunDir
+from harness.report.live_state import LiveState
+from harness.report.live_stream import Follower
+from harness.report.live_view import LABEL_CHARS, OUTCOME_STYLES, Scene, panel
 
 DRAW_S: Final = 0.1
+DRAW_SHARE: Final = 0.015
+"""Of the time, at most so much goes into drawing."""
 LINE_S: Final = 5.0
-RATE_SAMPLES: Final = 20
-NODES_SHOWN_MAX: Final = 7
+RATE_SAMPLES: Final = 6
+"""Rates are those since so many drawings ago."""
+CHECKING_FPS: Final = 4
 
-OUTCOME_STYLES: Final = {"ok": "green", "fail": "yellow", "info": "magenta"}
-_NODE_STYLES: Final = {"up": "green", "down": "red", "paused": "yellow"}
+RUNNING: Final = "running"
+HEALING: Final = "healing"
+LAST_LOOK: Final = "last look"
+CHECKING: Final = "checking"
 
 
 class Live:
     """A context manager around a run. `faults` say which nemesis operations begin and end which fault;
-    `quiet` draws nothing. `now` is a monotonic clock in seconds."""
+    `quiet` draws nothing. `follow`: the run whose history is judged while it comes in, if it can be. `now`
+    is a monotonic clock in seconds."""
 
     def __init__(
         self,
@@ -45,165 +58,207 @@ class Live:
         plan: Plan,
         faults: Sequence[Requested] = (),
         quiet: bool = False,
+        follow: RunDir | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._plan = plan
-        self._virtual = plan.cluster in SIMULATED
         self._now = now
         self._quiet = quiet
-        self._begins = {f: fault.name for fault in faults for f in fault.begins}
-        self._ends = {f: fault.name for fault in faults for f in fault.ends}
-        self._counts: dict[str, int] = {"invoke": 0, "ok": 0, "fail": 0, "info": 0}
-        self._active: dict[str, None] = {}
-        self._states: Mapping[str, NodeState] = {}
-        self._elapsed_s = 0.0
-        self._samples: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=RATE_SAMPLES)
-        self._phase = ""
-        self._detail = ""
+        self._follow = follow
+        self._follower: Follower | None = None
+        self._limit_ns = round(plan.time_limit_s * 1e9)
+        self._state = LiveState(plan, faults)
+        self._scene = Scene(plan)
+        self._glyphs = timeline.ASCII if console.options.ascii_only else timeline.UNICODE
+        self._anomalies: list[str] = []
+        self._samples: deque[tuple[float, int, list[int]]] = deque(maxlen=RATE_SAMPLES)
+        self._samples.append((0.0, 0, [0] * plan.concurrency))
         self._phase_since = self._drawn_at = self._ticked_since = now()
-        self._ticking = False
+        self._pause_s = DRAW_S
         self._display: live.Live | None = None
 
     def __enter__(self) -> Live:
-        if not self._quiet and self._console.is_terminal:
-            self._display = live.Live(console=self._console, auto_refresh=False, transient=True)
-            self._display.start()
+        if self._quiet:
+            return self
+        if self._console.is_terminal:
+            self._show(refreshing=False)
+        if self._follow is not None:
+            self._follower = Follower(self._follow.path)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end_phase()
-        if self._display is not None:
-            self._display.stop()
-            self._display = None
+        self._unfollow()
+        self._hide()
 
     def on_op(self, op: Op) -> None:
         """Count one event of the history."""
-        if op.process == NEMESIS:
-            self._on_fault(op.f)
-        else:
-            self._counts[op.type] += 1
+        if self._quiet:
+            return
+        self._state.on_op(op)
+        if op.time >= self._limit_ns:
+            self._after_the_limit(op)
 
     def tick(self, elapsed_s: float, states: Mapping[str, NodeState]) -> None:
         """`elapsed_s` of the run's own time have passed; draws if it is time to."""
-        if not self._ticking:
-            self._ticking, self._ticked_since = True, self._now()
-        self._elapsed_s = elapsed_s
-        self._states = states
+        scene = self._scene
+        if not scene.started:
+            scene.started, self._ticked_since = True, self._now()
+        scene.elapsed_s, scene.states = elapsed_s, states
+        if scene.phase == RUNNING and elapsed_s >= self._plan.time_limit_s:
+            self.phase(HEALING)
         self._draw_if_due()
 
     def phase(self, name: str) -> None:
-        """What happens now: "starting nodes", "running", "healing", "checking"."""
+        """What happens now, in a word or two."""
         self._end_phase()
-        self._phase, self._detail, self._phase_since = name, "", self._now()
+        scene = self._scene
+        scene.phase, scene.detail, self._phase_since = name, "", self._now()
+        if name == CHECKING:
+            self._unfollow()
+            if self._display is not None:
+                self._hide()
+                self._show(refreshing=True)
         if self._display is not None:
             self._draw()
         elif not self._quiet:
             self._console.print(f"{name} ...", highlight=False, markup=False)
 
-    def detail(self, text: str) -> None:
-        """How far the phase is, in words: "linearizable: 12 of 40 keys"."""
-        self._detail = text
+    def detail(self, text: str, fraction: float | None = None) -> None:
+        """How far the phase is, in words ("linearizable: 12 of 40 keys"), and as a part of 1 if that is
+        known."""
+        self._scene.detail, self._scene.fraction = text, fraction
         self._draw_if_due()
 
-    def _on_fault(self, f: str) -> None:
-        if f in self._begins:
-            self._active[self._begins[f]] = None
-        elif f in self._ends:
-            self._active.pop(self._ends[f], None)
+    def anomaly(self, sentence: str) -> None:
+        """The first is shown; of others the report tells."""
+        self._anomalies.append(sentence)
+        if len(self._anomalies) == 1 and self._display is None and not self._quiet:
+            self._console.print(f"  anomaly: {sentence}", highlight=False, markup=False, soft_wrap=True)
+
+    def watched(self, checkers: Sequence[Checker]) -> list[Checker]:
+        """The same checkers, whose progress and findings are shown."""
+        return [_Watched(checker, self) for checker in checkers]
+
+    def panel(self) -> RenderableType:
+        """The view as it is now."""
+        self._measure()
+        return panel(self._scene, self._state, self._glyphs, self._console.width)
+
+    def _measure(self) -> None:
+        scene, state = self._scene, self._state
+        since_s, completed, served = self._samples[0]
+        span_s = scene.elapsed_s - since_s
+        nodes = self._plan.nodes
+        scene.rate = (state.completed - completed) / span_s if span_s > 0 else 0.0
+        gained = [after - before for before, after in zip(served, state.served, strict=True)]
+        scene.rates = {
+            node: sum(gained[number :: len(nodes)]) / span_s if span_s > 0 else 0.0
+            for number, node in enumerate(nodes)
+        }
+        scene.eta_s, scene.anomalies = self._eta_s(), self._anomalies
+
+    def _after_the_limit(self, op: Op) -> None:
+        phase = self._scene.phase
+        if op.process == NEMESIS:
+            if phase == RUNNING and self._state.injecting:
+                self.phase(HEALING)
+        elif op.type == "invoke" and phase in (RUNNING, HEALING):
+            self.phase(LAST_LOOK)
 
     def _end_phase(self) -> None:
-        if self._display is not None and self._phase:
+        phase = self._scene.phase
+        if self._display is not None and phase:
             took = f"{self._now() - self._phase_since:.1f} s"
-            self._console.print(Text.assemble((f"{self._phase:<14}  ", "dim"), (took, "dim")))
-        self._phase = ""
+            self._console.print(Text(f"{phase:<{LABEL_CHARS}}  {took}", "dim"))
+        self._scene.phase, self._scene.fraction = "", None
+
+    def _show(self, refreshing: bool) -> None:
+        """`refreshing`: a thread draws, as nobody ticks while a checker thinks."""
+        self._display = live.Live(
+            console=self._console,
+            auto_refresh=refreshing,
+            refresh_per_second=CHECKING_FPS,
+            get_renderable=self.panel,
+            transient=True,
+        )
+        self._display.start()
+
+    def _hide(self) -> None:
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
+
+    def _unfollow(self) -> None:
+        if self._follower is not None:
+            self._ask_follower()
+            self._follower.close()
+            self._follower = None
+
+    def _ask_follower(self) -> None:
+        if self._follower is not None and (found := self._follower.found()) is not None:
+            self.anomaly(found)
 
     def _draw_if_due(self) -> None:
         if self._quiet:
             return
-        interval = LINE_S if self._display is None else DRAW_S
-        if self._now() - self._drawn_at >= interval:
+        interval_s = LINE_S if self._display is None else self._pause_s
+        if self._now() - self._drawn_at >= interval_s:
             self._draw()
 
     def _draw(self) -> None:
         self._drawn_at = self._now()
+        self._ask_follower()
         if self._display is not None:
-            self._display.update(self._panel(), refresh=True)
+            self._display.refresh()
+            self._pause_s = max(DRAW_S, (self._now() - self._drawn_at) / DRAW_SHARE)
         else:
             self._console.print(self._line(), highlight=False, markup=False, soft_wrap=True)
-        self._samples.append((self._elapsed_s, self._completed()))
-
-    def _completed(self) -> int:
-        return self._counts["ok"] + self._counts["fail"] + self._counts["info"]
-
-    def _rate(self) -> float:
-        """Completions per second of the run's own time, over the last draws."""
-        since, before = self._samples[0]
-        span = self._elapsed_s - since
-        return (self._completed() - before) / span if span > 0 else 0.0
+        if self._scene.elapsed_s > self._samples[-1][0]:
+            self._samples.append((self._scene.elapsed_s, self._state.completed, list(self._state.served)))
 
     def _eta_s(self) -> float | None:
-        """Seconds of real time that the run will still take, at the speed so far."""
-        left = self._plan.time_limit_s - self._elapsed_s
-        if left <= 0 or self._elapsed_s <= 0:
-            return None
-        return left * (self._now() - self._ticked_since) / self._elapsed_s
+        """Seconds of real time that the phase will still take, at the speed so far."""
+        scene = self._scene
+        took_s, done = self._now() - self._phase_since, scene.fraction
+        if scene.phase == RUNNING:
+            took_s, done = self._now() - self._ticked_since, scene.elapsed_s / self._plan.time_limit_s
+        return took_s / done - took_s if done and done < 1 else None
 
     def _line(self) -> str:
-        counts = ", ".join(f"{kind} {self._counts[kind]:,}" for kind in OUTCOME_STYLES)
+        scene, state = self._scene, self._state
+        self._measure()
+        counts = ", ".join(f"{kind} {state.counts[kind]:,}" for kind in OUTCOME_STYLES)
         parts = [
-            f"{self._elapsed_s:.0f} of {self._plan.time_limit_s:.0f} s",
-            f"{counts} ({self._rate():.0f}/s)",
+            f"{scene.elapsed_s:.0f} of {self._plan.time_limit_s:.0f} s",
+            f"{counts} ({scene.rate:.0f}/s)",
         ]
-        if self._active:
-            parts.append("active: " + ", ".join(self._active))
-        parts += [f"{node} {state}" for node, state in self._states.items() if state != "up"]
-        return "  " + (self._detail or "; ".join(parts))
+        if state.active:
+            parts.append("active: " + ", ".join(state.active))
+        parts += [f"{node} {is_}" for node, is_ in scene.states.items() if is_ != "up"]
+        return "  " + (scene.detail or "; ".join(parts))
 
-    def _panel(self) -> RenderableType:
-        plan = self._plan
-        head = Text.assemble(
-            (f"{self._phase:<14}  ", "bold cyan"),
-            self._detail or f"{plan.workload}, {plan.level}, on {plan.cluster}, seed {plan.seed}",
-        )
-        if not self._ticking:
-            return head
-        rows = Table.grid(padding=(0, 2))
-        rows.add_column(style="dim", min_width=14)
-        rows.add_column()
-        rows.add_row("operations", self._operations())
-        rows.add_row(
-            "active faults", Text(", ".join(self._active) or "none", "red" if self._active else "dim")
-        )
-        rows.add_row("nodes", self._nodes())
-        return Group(head, self._bar(), rows)
 
-    def _bar(self) -> RenderableType:
-        eta = self._eta_s()
-        limit_s = self._plan.time_limit_s
-        row = Table.grid(padding=(0, 2))
-        row.add_row(
-            ProgressBar(total=limit_s, completed=min(self._elapsed_s, limit_s), width=40),
-            f"{self._elapsed_s:.1f} of {limit_s:g} s" + (" of virtual time" if self._virtual else ""),
-            "" if eta is None else f"{eta:.0f} s to go",
-        )
-        return row
+class _Watched:
+    """A checker that is looked at while it judges."""
 
-    def _operations(self) -> Text:
-        text = Text()
-        for kind, style in OUTCOME_STYLES.items():
-            text.append(f"{kind} ", "dim").append(f"{self._counts[kind]:,}", style).append("   ")
-        return text.append(f"{self._rate():,.0f}/s")
+    def __init__(self, checker: Checker, live: Live) -> None:
+        self.name = checker.name
+        self._checker = checker
+        self._live = live
+        if isinstance(checker, Linearizable):
+            checker.progress = self._tell
 
-    def _nodes(self) -> Text:
-        """Each node; of many, how many are up and which are not."""
-        text = Text()
-        shown = dict(self._states)
-        if len(shown) > NODES_SHOWN_MAX:
-            shown = {node: state for node, state in shown.items() if state != "up"}
-            text.append(f"{len(self._states) - len(shown)} ").append("up", _NODE_STYLES["up"]).append("   ")
-        for node, state in shown.items():
-            text.append(f"{node} ").append(state, _NODE_STYLES[state]).append("   ")
-        return text
+    def check(self, history: list[Op]) -> Verdict:
+        self._live.detail(f"{self.name}: {len(history):,} events")
+        verdict = self._checker.check(history)
+        if verdict.status is Status.INVALID:
+            self._live.anomaly(f"{self.name}: {verdict.summary}")
+        return verdict
+
+    def _tell(self, progress: Progress) -> None:
+        text = f"{self.name}: {progress.keys_decided} of {progress.keys} keys, {progress.steps:,} steps"
+        self._live.detail(text, progress.keys_decided / progress.keys if progress.keys else None)

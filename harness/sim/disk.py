@@ -120,6 +120,13 @@ class Disk:
         self._refused = None
         return lost
 
+    def close(self) -> None:
+        """An orderly end: what was handed over is kept, if there is room."""
+        if not self.full:
+            self._keep(self._committing + self._waiting)
+        self._committing, self._waiting = [], []
+        self._refused = None
+
     # Faults ------------------------------------------------------------------------------------------
 
     def fill(self, full: bool) -> None:

@@ -128,6 +128,15 @@ class Host:
         self.log(f"killed; requests broken: {broken}; records lost: {lost}")
         return broken, lost
 
+    def terminate(self) -> int:
+        """Let the process end in good order (SIGTERM): how many requests are broken."""
+        assert self.process is not None, f"{self.name} is down already"
+        broken = self.process.kill()
+        self.process = None
+        self.disk.close()
+        self.log(f"ended as it was asked to; requests broken: {broken}")
+        return broken
+
     def pause(self) -> bool:
         """Freeze the process; false if there is none that runs."""
         if self.process is None or self.process.paused:
@@ -154,6 +163,10 @@ class Host:
     def drift(self, ppm: int) -> None:
         self.clock.drift(ppm, self._world.now)
         self.log(f"clock drifts by {ppm:+d} ppm")
+
+    def strobe(self, delta_ms: int, period_ms: int) -> None:
+        self.clock.strobe(delta_ms, period_ms, self._world.now)
+        self.log(f"clock jumps by {delta_ms:+d} ms and back, every {period_ms} ms")
 
     # Its disk ----------------------------------------------------------------------------------------
 

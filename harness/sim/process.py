@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from harness.sim.clock import WallClock
 from harness.sim.disk import Disk
@@ -36,6 +36,13 @@ class Machine(Protocol):
     """The core of a node."""
 
     def step(self, event: Input, now: int, wall: int) -> list[Effect]: ...
+
+
+@runtime_checkable
+class Telling(Protocol):
+    """A machine that tells of itself."""
+
+    def status(self) -> dict[str, Any]: ...
 
 
 class Connection(Protocol):
@@ -79,6 +86,10 @@ class Process:
         self._inbox: deque[Input] = deque()
         self._draining = False
         self._connections: dict[int, Connection] = {}
+
+    def status(self) -> dict[str, Any] | None:
+        """What the machine tells of itself, read without an input."""
+        return self._machine.status() if isinstance(self._machine, Telling) else None
 
     def connect(self, client: int, connection: Connection) -> None:
         self._connections[client] = connection

@@ -12,14 +12,19 @@ from store.net.wire import WireError, check_body
 
 
 class SimSession:
-    """`client` is this connection's name, never used again. Implements `Session`."""
+    """`client` is this connection's name, never used again. `cut`: it is when the node's clients are cut off,
+    and what the two send each other then is lost for good. Implements `Session`."""
 
-    def __init__(self, world: World, network: Network, node: str, process: Process, client: int) -> None:
+    def __init__(
+        self, world: World, network: Network, node: str, process: Process, client: int, cut: bool = True
+    ) -> None:
         self._world = world
         self._network = network
         self._node = node
         self._process = process
         self._client = client
+        self._cut = cut
+        self._gone = False
         self._last_id = 0
         self._waiting: Future[Response] | None = None
         self._broken: str | None = None
@@ -40,7 +45,7 @@ class SimSession:
         answer: Future[Response] = Future(world)
         self._waiting = answer
         arrival = world.now + self._network.client_delay_ns()
-        world.at(arrival, self._process.feed, FromClient(self._client, request))
+        world.at(arrival, self._arrive, FromClient(self._client, request))
         world.at(world.now + int(timeout_s * SECOND), self._time_up, answer)
         response = await answer
         self._waiting = None
@@ -48,23 +53,45 @@ class SimSession:
 
     async def close(self) -> None:
         self._break("the session is closed")
-        self._process.disconnect(self._client)
+        self._hang_up()
 
     def answer(self, response: Response) -> None:
         """The node's response arrives; one to a request that is no longer waited for is dropped."""
+        if self._dropped():
+            return
         if self._waiting is not None and response.id == self._last_id:
             self._waiting.resolve(response)
 
     def reset(self) -> bool:
-        """The process is gone, and the client hears of it a little later."""
+        """The process is gone, and the client hears of it a little later; or else when it speaks again."""
+        self._gone = True
+        if not self._dropped():
+            self._reject()
+        return self._waiting is not None and not self._waiting.done
+
+    def _arrive(self, request: FromClient) -> None:
+        if self._dropped():
+            return
+        if self._gone:
+            self._reject()
+        else:
+            self._process.feed(request)
+
+    def _reject(self) -> None:
         delay_ns = self._network.client_delay_ns()
         self._world.at(self._world.now + delay_ns, self._break, f"{self._node} reset the connection")
-        return self._waiting is not None and not self._waiting.done
+
+    def _hang_up(self) -> None:
+        if not self._dropped():
+            self._process.disconnect(self._client)
+
+    def _dropped(self) -> bool:
+        return self._cut and self._network.drops_clients(self._node)
 
     def _time_up(self, answer: Future[Response]) -> None:
         if not answer.done:
             self._break(f"{self._node} did not answer in time")
-            self._process.disconnect(self._client)
+            self._hang_up()
 
     def _break(self, reason: str) -> None:
         if self._broken is None:

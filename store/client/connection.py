@@ -7,7 +7,7 @@ answer has come. So a client needs no nursery, and a single caller waits for its
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -32,6 +32,10 @@ from store.net.wire import (
 UNACKED_MAX_MS: Final = 10_000
 """TCP gives a connection up after so long without acknowledgement. Left to itself it would wait longer and
 longer between attempts, and a node would seem cut off for minutes after it is not."""
+
+
+Dial = Callable[[str, int], Awaitable[socket.socket]]
+"""Makes a socket connected to a host and port; raises OSError with one plain sentence."""
 
 
 class _Waiter:
@@ -65,6 +69,7 @@ class Client(Operations):
         cluster: str,
         timeout_s: float = TIMEOUT_S,
         security: Security = PLAIN,
+        dial: Dial = dial,
     ) -> Self:
         """Raises `NotSent` if there is no connection within `timeout_s`."""
         where = f"node at {Address(host, port)}"

@@ -132,3 +132,22 @@ def test_what_is_no_history_is_refused_by_file_and_line(tmp_path: Path, content:
     assert "broken" in done.stderr
     assert named in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_another_checker_judges_by_its_own_measure(tmp_path: Path) -> None:
+    stale = (
+        (0, "invoke", "write", 1), (0, "ok", "write", 1), (0, "invoke", "write", 2), (0, "ok", "write", 2),
+        (1, "invoke", "read", None), (1, "ok", "read", 1),
+    )  # fmt: skip
+    lines = [
+        json.dumps({"index": i, "time": i, "process": process, "type": type_, "f": f, "value": value})
+        for i, (process, type_, f, value) in enumerate(stale)
+    ]
+    (tmp_path / "h.jsonl").write_text("\n".join(lines) + "\n")
+    assert harness(tmp_path, "check", "h.jsonl").returncode == 1
+    assert harness(tmp_path, "check", "--checker", "sessions", "h.jsonl").returncode == 0
+    told = harness(tmp_path, "check", "--checker", "ladder", "--json", "h.jsonl")
+    assert '"strongest":"sequential"' in told.stdout, told.stdout + told.stderr
+    both = harness(tmp_path, "check", "--checker", "ladder", "--model", "register", "h.jsonl")
+    assert both.returncode == 254
+    assert both.stderr.count("\n") == 1

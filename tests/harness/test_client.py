@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from checkers.history import Op
 from harness.client import outcome_of, perform
 from harness.cluster.base import Lost, NotSent
-from store.core.messages import DEFINITE, Body, Done, Failed, Found, Response
+from store.core.messages import DEFINITE, Body, Cas, Done, Failed, Found, Get, Response
+from workloads.queue import QueueWork
 from workloads.register import Register
 
 READ = Op(process=3, f="read", key="k")
@@ -72,3 +74,82 @@ def test_the_rule() -> None:
         "fail",
         "info",
     ]
+
+
+class Script:
+    """A session that answers with each in turn, and remembers what it was asked."""
+
+    def __init__(self, *answers: Response | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[Body] = []
+
+    async def request(self, body: Body, timeout_s: float) -> Response:
+        self.asked.append(body)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def close(self) -> None:
+        pass
+
+
+DEQUEUE = Op(process=3, f="dequeue", key="q")
+
+
+def of_two_steps(*answers: Response | Exception) -> tuple[Op, list[Body]]:
+    session = Script(*answers)
+    coroutine = perform(QueueWork("linearizable", 60), session, DEQUEUE, 1.0)
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(None)
+    done: Op = end.value.value
+    return done, session.asked
+
+
+def test_an_operation_of_two_requests_looks_and_then_changes() -> None:
+    done, asked = of_two_steps(Found(1, b"7,8"), Done(2))
+    assert asked == [Get("q", "linearizable"), Cas("q", b"7,8", b"8", "linearizable")]
+    assert (done.type, done.value) == ("ok", 7)
+
+
+@pytest.mark.parametrize("answer", [Lost("reset"), NotSent("refused"), Failed(1, "timeout", "")])
+def test_one_that_only_got_to_look_certainly_changed_nothing(answer: Response | Exception) -> None:
+    done, _ = of_two_steps(answer)
+    assert (done.type, done.value) == ("fail", None)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (Lost("reset"), "info"),
+        (NotSent("refused"), "fail"),
+        (Failed(1, "timeout", ""), "info"),
+        (Failed(1, "mismatch", ""), "fail"),
+    ],
+)
+def test_its_change_is_as_definite_as_any_other(answer: Response | Exception, outcome: str) -> None:
+    done, _ = of_two_steps(Found(1, b"7"), answer)
+    assert (done.type, done.value) == (outcome, None), "and nothing of the steps in between is recorded"
+
+
+class WritesTwice(Register):
+    """Every write is made twice, and looked at in between."""
+
+    def encode(self, op: Op) -> Body:
+        return Get("k", "linearizable") if op.value == "look" else super().encode(replace(op, value=5))
+
+    def decode(self, op: Op, response: Response) -> Op:
+        following = {5: "look", "look": 6}.get(op.value)
+        return super().decode(op, response) if following is None else replace(op, value=following)
+
+
+def test_after_a_change_nothing_is_definite_any_more() -> None:
+    scripts: list[list[Response | Exception]] = [
+        [Done(1), Lost("reset")],
+        [Done(1), Found(1, b"5"), NotSent("refused")],
+    ]
+    for answers in scripts:
+        coroutine = perform(WritesTwice("linearizable", 60), Script(*answers), WRITE, 1.0)
+        with pytest.raises(StopIteration) as end:
+            coroutine.send(None)
+        assert end.value.value.type == "info"

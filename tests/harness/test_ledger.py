@@ -193,3 +193,12 @@ def test_a_fault_left_unhealed_is_said() -> None:
 def test_no_faults_asked_for_is_no_reason_to_complain() -> None:
     verdict = judge([], [])
     assert (verdict.status, verdict.summary) == (Status.VALID, "no faults were asked for")
+
+
+def test_the_nodes_with_a_role_are_those_that_were_struck() -> None:
+    drawn = {"role": "primary", "seed": 5}
+    struck = {"target": "primary", "nodes": ["n4"]}
+    (hit,) = ledger([op(1, "kill", drawn), op(2, "kill", saw(True, "n4 ended", **struck))], [KILL])
+    assert hit.value == struck
+    (missed,) = ledger([op(1, "kill", drawn), op(2, "kill", drawn, error="nobody is primary")], [KILL])
+    assert (missed.value, missed.applied_s) == (drawn, None)

@@ -1,4 +1,4 @@
-"""A run on the simulated cluster in which something goes wrong that nobody has foreseen."""
+"""Runs that end early: by what nobody has foreseen, or told to stop before they began."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+import trio
 from rich.console import Console
 
 from checkers.formats import read_history
 from harness import catalog
+from harness.cluster.base import NodeState, NotSent, Session
 from harness.cluster.sim import SimCluster, SimOptions
 from harness.plan import Plan
 from harness.report.artifacts import RunDir
@@ -43,3 +45,40 @@ def test_what_was_recorded_before_a_bug_is_kept(tmp_path: Path) -> None:
         execute(PLAN, pieces.workload, pieces.nemesis, cluster, run_dir, live, StopWish())
     assert "node n" in caught.value.__notes__[0]
     assert len(read_history(run_dir.history)) > 100
+
+
+class Slow:
+    """A cluster that takes for ever to set up."""
+
+    name = "slow"
+    nodes = PLAN.nodes
+
+    def __init__(self, stop: StopWish) -> None:
+        self._stop = stop
+        self.was_torn_down = False
+
+    async def setup(self, run_dir: Path) -> None:
+        self._stop.wished = True
+        await trio.sleep_forever()
+
+    async def connect(self, node: str) -> Session:
+        raise NotSent("there is no node")
+
+    def states(self) -> dict[str, NodeState]:
+        return {}
+
+    def unexpected_deaths(self) -> list[str]:
+        return []
+
+    async def teardown(self) -> None:
+        self.was_torn_down = True
+
+
+def test_a_wish_to_stop_is_heard_while_the_cluster_is_being_set_up(tmp_path: Path) -> None:
+    pieces = catalog.assemble(PLAN)
+    stop = StopWish()
+    cluster = Slow(stop)
+    live = Live(Console(file=StringIO()), PLAN, quiet=True)
+    recorded = execute(PLAN, pieces.workload, pieces.nemesis, cluster, RunDir(tmp_path), live, stop)
+    assert cluster.was_torn_down
+    assert (recorded.history, recorded.interrupted_s, recorded.failures) == ([], 0.0, [])

@@ -9,6 +9,7 @@ import pytest
 from checkers.history import NEMESIS, Op
 from harness.weather import SETTLING_NS, should_serve
 from store.core.ownership.layout import Placement, first_layout
+from workloads.queue import QueueWork
 from workloads.register import Register
 
 S = 1_000_000_000
@@ -125,7 +126,29 @@ def test_a_start_that_failed_is_forgiven_once_one_succeeds() -> None:
     assert served(history, "n1", LONG_AFTER + 11 * S)
 
 
-@pytest.mark.parametrize(("f", "end"), [("disk-full", "disk-mend"), ("member-wipe", "members-restore")])
+def test_a_node_that_clients_cannot_reach_owes_them_nothing_and_does_its_part_for_others() -> None:
+    struck = {"nodes": list(REPLICAS[:2])}
+    history = fault("cut-clients", 10, struck)
+    at = LONG_AFTER + S
+    assert not served(history, REPLICAS[0], at, level="one")
+    assert served(history, REPLICAS[2], at, level="all")
+    assert served(history, OTHERS[0], at, level="linearizable")
+    moved = history + fault("cut-clients", 20, {"nodes": [OTHERS[0]]})
+    assert served(moved, REPLICAS[0], at + 10 * S)
+    assert not served(moved, OTHERS[0], at + 10 * S)
+    assert served(history + fault("heal-clients", 20), REPLICAS[0], at + 10 * S, level="one")
+
+
+def test_a_cut_of_clients_that_went_wrong_excuses_everything_until_it_is_healed() -> None:
+    history = fault("cut-clients", 10, {"nodes": ["n1"]}, error="no iptables")
+    assert not served(history, "n3", LONG_AFTER + S, level="one")
+    assert served(history + fault("heal-clients", 20), "n3", LONG_AFTER + 11 * S, level="one")
+
+
+@pytest.mark.parametrize(
+    ("f", "end"),
+    [("packets", "packets-end"), ("disk-full", "disk-mend"), ("member-wipe", "members-restore")],
+)
 def test_what_cannot_be_told_from_the_operations_excuses_until_it_is_undone(f: str, end: str) -> None:
     history = fault(f, 10, {"nodes": ["n1"]})
     assert not served(history, "n3", LONG_AFTER + S, level="one")
@@ -133,6 +156,40 @@ def test_what_cannot_be_told_from_the_operations_excuses_until_it_is_undone(f: s
     assert served(history + fault(end, 20), "n3", LONG_AFTER + 11 * S, level="one")
 
 
-@pytest.mark.parametrize("f", ["clock-bump", "drift", "disk-rot"])
+@pytest.mark.parametrize("f", ["clock-bump", "strobe", "drift", "rot"])
 def test_clocks_and_single_rotten_copies_keep_nobody_from_answering(f: str) -> None:
     assert served(fault(f, 10), "n3", LONG_AFTER, level="one")
+
+
+def test_a_node_whose_files_were_damaged_owes_nothing_any_more_though_it_was_started() -> None:
+    struck = REPLICAS[0]
+    history = fault("files-flip", 10, {"nodes": [struck]}) + fault("files-start", 20, {"nodes": list(NODES)})
+    at = LONG_AFTER + 11 * S
+    assert not served(history, struck, at, level="one")
+    assert served(history, REPLICAS[1], at, level="quorum")
+    assert not served(history, REPLICAS[1], at, level="all")
+    assert served(history, OTHERS[0], at, level="linearizable")
+
+
+def test_a_snapshot_of_files_harms_nobody_and_a_power_failure_is_over_when_they_are_started() -> None:
+    assert served(fault("files-snapshot", 10, {"nodes": ["n3"]}), "n3", LONG_AFTER + S, level="one")
+    failed = fault("files-snapshot", 10, {"nodes": ["n3"]}, error="no room") + fault("files-start", 20)
+    assert served(failed, "n3", LONG_AFTER + 11 * S, level="one")
+    history = fault("power-off", 10, {"nodes": ["n3"]})
+    assert not served(history, "n3", LONG_AFTER + S, level="one")
+    assert served(history + fault("power-on", 20, {"nodes": list(NODES)}), "n3", LONG_AFTER + 11 * S)
+
+
+@pytest.mark.parametrize("kind", ["stress-cpu", "stress-memory"])
+def test_what_is_slow_under_stress_is_excused_until_it_is_over(kind: str) -> None:
+    history = fault(kind, 1, {"nodes": ["n1"]}) + fault("stress-end", 10)
+    assert not served(history, REPLICAS[0], 5 * S)
+    assert served(history, REPLICAS[0], LONG_AFTER + S // 2)
+
+
+@pytest.mark.parametrize(("level", "owed"), [("r=1,w=3", False), ("r=3,w=1", False), ("one", True)])
+def test_what_looks_and_then_changes_needs_replicas_for_both(level: str, owed: bool) -> None:
+    history = fault("kill", 10, {"nodes": [REPLICAS[0]]})
+    judge = should_serve(history, NODES, 5, PLACE, QueueWork(level, 60))
+    invoke = Op(time=LONG_AFTER + S, process=NODES.index(OTHERS[0]), f="dequeue", key="r0")
+    assert bool(judge(invoke, Op(time=invoke.time + 1, process=invoke.process, type="ok"))) == owed

@@ -8,10 +8,12 @@ from nemesis.grudge import (
     bisect,
     bridge,
     complete,
+    directed,
     from_json,
     majorities_ring,
     one_way,
     split_one,
+    split_third,
     to_json,
 )
 
@@ -70,6 +72,24 @@ def test_one_node_alone_hears_nobody_and_the_others_hear_each_other(order: list[
     grudge = complete(split_one(order))
     assert seen_by(grudge, order[0], order) == {order[0]}
     assert all(seen_by(grudge, node, order) == set(order[1:]) for node in order[1:])
+
+
+@given(orders)
+def test_a_third_is_less_than_a_third_and_as_many_as_that_allows(order: list[str]) -> None:
+    third, rest = split_third(order)
+    assert (*third, *rest) == tuple(order)
+    assert 3 * len(third) < len(order) <= 3 * (len(third) + 1)
+
+
+@given(orders, st.data())
+def test_directed_links_are_cut_in_their_direction_and_no_others(
+    order: list[str], data: st.DataObject
+) -> None:
+    pairs = [(source, target) for source in order for target in order if source != target]
+    cut = data.draw(st.sets(st.sampled_from(pairs)))
+    grudge = directed(cut)
+    assert {(source, target) for source, target in pairs if not hears(grudge, target, source)} == cut
+    assert all(grudge.values())
 
 
 @given(orders, st.data())

@@ -37,6 +37,17 @@ def test_every_module_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
     assert shipped == written
 
 
+def test_what_modules_read_beside_them_is_in_the_wheel(wheel: zipfile.ZipFile) -> None:
+    written = {
+        str(path.relative_to(ROOT))
+        for package in PACKAGES
+        for kind in ("css", "js", "html")
+        for path in (ROOT / package).rglob(f"*.{kind}")
+    }
+    assert "harness/report/html/main.js" in written
+    assert written <= set(wheel.namelist())
+
+
 def test_it_has_the_two_commands(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entry_points).decode()

@@ -1,48 +1,86 @@
-"""Plays scenarios, which are lines of text, on any cluster that can kill, pause and partition.
+"""Plays scenarios, which are lines of text, on any cluster that is able to do what they are about.
 
     n1 put k 7 quorum -> done                    ask a node; the answer in a word or two
     n2 get k one ~> 7                            ask again and again until that is the answer
-    n1 get k all in 0.4 -> unavailable           with a patience of 0.4 s
+    n1 get k all in 0.4 -> unavailable|timeout   with a patience of 0.4 s; either will do
     n1 put k 7 all -> lost & kill n1 once busy -> bit    at the same time
-    kill n1 n2 -> bit                            also start, pause, resume, heal; is there evidence?
-    cut n1 / n2 n3 -> bit                        neither side hears the other
-    cut n1 n2 <- n3 -> bit                       n1 and n2 do not hear n3
-    boots n1 n2 -> risen                         all their boot numbers, since we last looked
-    states n1 -> down                            what the cluster says of it
+    kill n1 n2 -> bit "n1, n2"                   a fault (tests/support/fault_words.py): is there evidence,
+                                                 and does it say that?
 
 A get is answered by the value or `absent`; a failure is its code; `not sent` and `lost` are the client's own.
 In keys and values `x*9` is nine x. Every scenario has keys of its own, and n1, n2 and n3 keep all of them.
+What a fault did is seen from outside, by asking nodes:
+
+    states n1 -> down                            what the cluster says of it
+    n1 sees n2 n3 ~> alive                       what it believes of them
+    n1 status disk_full -> True                  any entry of its status
+    boots n1 n2 -> noted                         and later: risen, or as before
+    births n1 -> noted                           and later: another, or as before
+    offset n1 -> +5000                           by how many ms its wall clock is ahead of ours, about
+    copies k ~> n1 n2 n3                         which replicas hold what n4 reads at level all
+    owners n1 -> n1 n2 n3 n4                     by the layout that n1 tells of
+    roles owner -> n1 n2 n3 n4
+    n1 scrub -> clean                            read all that is kept; or mended, if something is damaged
+    pace n1 put k 1 all -> measured              how fast such requests are; and later: slower, or as before
+
 Only the protocols of harness/cluster/base.py are used.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
-from harness.cluster.base import Cluster, Evidence, Grudge, Kill, Lost, NotSent, Partition, Pause, Session
-from nemesis.grudge import complete, one_way
-from store.core.messages import Body, Cas, Delete, Done, Failed, Found, Get, Put, Report, Response, Status
+from harness.cluster.base import Cluster, ClusterError, Lost, NotSent, Roles, Session
+from store.core.messages import (
+    Admin,
+    Body,
+    Cas,
+    Delete,
+    Done,
+    Failed,
+    Found,
+    FoundCopies,
+    Get,
+    Inspect,
+    Locate,
+    Located,
+    Put,
+    Report,
+    Response,
+    Status,
+)
 from store.core.ownership.ring import Ring
+from tests.support.fault_words import FAULTS, HEALINGS, claims, perform, requires
+from tests.support.stage_time import StageTime
 
 NODES = ("n1", "n2", "n3", "n4")
+SPARE = "s1"
 REPLICAS = frozenset(("n1", "n2", "n3"))
 RING = Ring(NODES)
-PATIENCE_S = 10.0
-ASKED_AGAIN_MAX = 5000
-REFUSALS = {"unavailable", "timeout"}
+PATIENCE_S: Final = 10.0
+AGAIN_S: Final = 20.0
+AGAIN_PAUSE_S: Final = 0.005
+REFUSALS: Final = {"unavailable", "timeout"}
+CLOCK_TRIES: Final = 3
+CLOCK_WITHIN_MS: Final = 20.0
+PACE_TRIES: Final = 6
+"""The fastest counts, as what is slow for other reasons is not always so."""
+SLOWER: Final = 3.0
+AS_BEFORE: Final = 2.0
 
-_ACT = re.compile(r"(.+?)(?: in ([\d.]+))? (->|~>) (.+)")
-
-
-class Breakable(Cluster, Kill, Pause, Partition, Protocol):
-    """What the scenarios need."""
+_ACT = re.compile(r'(.+?)(?: in ([\d.]+))? (->|~>) ([^"]+?)(?: "(.+)")?')
 
 
 class Scenario(NamedTuple):
     name: str
     lines: Sequence[str]
+
+    @property
+    def requires(self) -> frozenset[str]:
+        acts = [_parsed(text) for line in self.lines for text in line.split("&")]
+        return frozenset().union(*(requires(act.words) for act in acts))
 
 
 class _Act(NamedTuple):
@@ -50,73 +88,99 @@ class _Act(NamedTuple):
     words: list[str]
     patience_s: float
     again: bool
-    expected: str
+    expected: frozenset[str]
+    telling: str
 
     def may_be_late(self, answer: str) -> bool:
         """On a busy machine a refusal may come when the client's time is up, too."""
-        return answer == "lost" and self.expected in REFUSALS
-
-
-Together = Callable[[Sequence[Coroutine[Any, Any, str]]], Coroutine[Any, Any, list[str]]]
-"""Runs coroutines side by side; their results in order."""
+        return answer == "lost" and bool(self.expected & REFUSALS)
 
 
 class Stage:
     """A cluster that is set up, and a session with each of its nodes for as long as that is good."""
 
-    def __init__(self, cluster: Breakable, together: Together) -> None:
+    def __init__(self, cluster: Cluster, time: StageTime) -> None:
         self._cluster = cluster
-        self._together = together
+        self._time = time
         self._sessions: dict[str, Session] = {}
-        self._boots = dict.fromkeys(NODES, 0)
+        self._noted: dict[str, dict[str, int]] = {}
+        self._paces_s: dict[str, float] = {}
 
     async def play(self, scenario: Scenario) -> None:
         """Raises AssertionError, which names the act, when something else comes back."""
+        self._noted, self._paces_s = {}, {}
         for line in scenario.lines:
-            acts = [_parsed(act.strip()) for act in line.split("&")]
-            answers = await self._together([self._perform(scenario.name, act) for act in acts])
+            acts = [_parsed(act) for act in line.split("&")]
+            answers = await self._time.together([self._until(scenario.name, act) for act in acts])
             for act, answer in zip(acts, answers, strict=True):
-                assert answer == act.expected, f"{scenario.name}: {act.text}, but: {answer}"
+                assert answer in act.expected, f"{scenario.name}: {act.text}, but: {answer}"
 
     async def tidy(self) -> None:
         """Undo what a scenario has left."""
-        await self._cluster.heal()
-        await self._cluster.resume(NODES)
-        await self._cluster.start(NODES)
+        able = claims(self._cluster)
+        for words in map(str.split, HEALINGS):
+            if requires(words) <= able:
+                await perform(self._cluster, words)
+
+    async def _until(self, scope: str, act: _Act) -> str:
+        """Perform it, again and again if that is asked for."""
+        end_s = self._time.now_s() + AGAIN_S
+        while True:
+            try:
+                answer = await self._perform(scope, act)
+            except (NotSent, Lost) as error:
+                answer = "lost" if isinstance(error, Lost) else "not sent"
+            if answer in act.expected or not (act.again or act.may_be_late(answer)):
+                return answer
+            if self._time.now_s() > end_s:
+                return f"{answer}, even after {AGAIN_S:g} s"
+            await self._time.sleep(AGAIN_PAUSE_S)
 
     async def _perform(self, scope: str, act: _Act) -> str:
         first, *rest = act.words
-        if first not in NODES:
-            return await self._direct(first, rest)
-        body = _body(scope, *rest)
-        answer = await self._ask(first, body, act.patience_s)
-        for _ in range(ASKED_AGAIN_MAX):
-            if answer == act.expected or not (act.again or act.may_be_late(answer)):
-                break
-            answer = await self._ask(first, body, act.patience_s)
-        return answer
+        if first in FAULTS:
+            return await self._strike(act)
+        match first, rest:
+            case ("states", [node]):
+                return self._cluster.states()[node]
+            case ("boots" | "births", nodes):
+                return await self._look_at(first.removesuffix("s"), nodes)
+            case ("offset", [node]):
+                (expected,) = act.expected
+                return await self._offset(node, expected)
+            case ("copies", [key]):
+                return await self._copies(_key(scope, key))
+            case ("owners", [node]):
+                return await self._owners(node)
+            case ("roles", [role]):
+                assert isinstance(self._cluster, Roles)
+                return " ".join((await self._cluster.roles())[role])
+            case ("pace", [node, *request]):
+                return await self._pace(node, _body(scope, *request))
+            case (node, ["sees", *others]):
+                members = (await self._status(node))["members"]
+                return " ".join(sorted({members[other]["state"] for other in others}))
+            case (node, ["status", entry]):
+                return str((await self._status(node))[entry])
+            case (node, ["scrub"]):
+                return await self._scrub(node)
+        return await self._ask(first, _body(scope, *rest), act.patience_s)
 
-    async def _direct(self, action: str, words: list[str]) -> str:
-        cluster, nodes = self._cluster, tuple(word for word in words if word in NODES)
-        match action:
-            case "boots":
-                return await self._look_at_boots(nodes)
-            case "states":
-                return cluster.states()[words[0]]
-            case "heal":
-                return _evidence(await cluster.heal())
-            case "cut":
-                return _evidence(await cluster.cut(_grudge(words)))
-            case "kill" if words[-2:] == ["once", "busy"]:
-                while not (await self._status(nodes[0]))["requests_open"]:
-                    pass
-        act = {
-            "kill": cluster.kill,
-            "start": cluster.start,
-            "pause": cluster.pause,
-            "resume": cluster.resume,
-        }[action]
-        return _evidence(await act(nodes))
+    async def _strike(self, act: _Act) -> str:
+        words = act.words
+        if words[-2:] == ["once", "busy"]:
+            words = words[:-2]
+            while not (await self._status(words[1]))["requests_open"]:
+                pass
+        try:
+            evidence = await perform(self._cluster, words)
+        except ClusterError as error:
+            return f"error: {error}"
+        told = "bit" if evidence.bit else "no bite"
+        as_expected = told in act.expected and act.telling in evidence.detail
+        return told if as_expected else f"{told}: {evidence.detail}"
+
+    # What clients get --------------------------------------------------------------------------------
 
     async def _ask(self, node: str, body: Body, patience_s: float) -> str:
         kept = node in self._sessions
@@ -135,28 +199,92 @@ class Stage:
                 await session.close()
             return "lost" if isinstance(error, Lost) else "not sent"
 
-    async def _look_at_boots(self, nodes: Sequence[str]) -> str:
-        before = [self._boots[node] for node in nodes]
-        for node in nodes:
-            self._boots[node] = (await self._status(node))["boot"]
-        if all(self._boots[node] > was for node, was in zip(nodes, before, strict=True)):
+    async def _pace(self, node: str, body: Body) -> str:
+        took_s = []
+        for _ in range(PACE_TRIES):
+            began_s = self._time.now_s()
+            answer = await self._ask(node, body, PATIENCE_S)
+            took_s.append(self._time.now_s() - began_s)
+            if answer in REFUSALS | {"lost", "not sent"}:
+                return answer
+        kind = f"{node} {body}"
+        if kind not in self._paces_s:
+            self._paces_s[kind] = min(took_s)
+            return "measured"
+        times = min(took_s) / self._paces_s[kind]
+        if times >= SLOWER:
+            return "slower"
+        return "as before" if times <= AS_BEFORE else f"{times:.2g} times as slow"
+
+    # What nodes tell ---------------------------------------------------------------------------------
+
+    async def _look_at(self, entry: str, nodes: Sequence[str]) -> str:
+        seen = {node: (await self._status(node))[entry] for node in nodes}
+        before = {node: was for node, was in self._noted.get(entry, {}).items() if node in seen}
+        self._noted[entry] = self._noted.get(entry, {}) | seen
+        if before.keys() != seen.keys():
+            return "noted"
+        if before == seen:
+            return "as before"
+        if entry == "boot" and all(seen[node] > before[node] for node in seen):
             return "risen"
-        return "as before" if [self._boots[node] for node in nodes] == before else str(self._boots)
+        if entry == "birth" and all(seen[node] != before[node] for node in seen):
+            return "another"
+        return f"{seen}, before: {before}"
+
+    async def _offset(self, node: str, expected: str) -> str:
+        """`expected` if it is about that; of several answers the one that came soonest."""
+        best_ms, offset_ms = float("inf"), 0.0
+        for _ in range(CLOCK_TRIES):
+            asked_ms = self._time.wall_ms()
+            shown_ms = (await self._status(node))["wall_ms"] + 0.5
+            answered_ms = self._time.wall_ms()
+            if answered_ms - asked_ms < best_ms:
+                best_ms = answered_ms - asked_ms
+                offset_ms = shown_ms - (asked_ms + answered_ms) / 2
+        near = abs(offset_ms - int(expected)) <= CLOCK_WITHIN_MS + best_ms / 2
+        return expected if near else f"{offset_ms:+.0f}"
+
+    async def _copies(self, key: str) -> str:
+        wanted = await self._ask("n4", Get(key, "all"), PATIENCE_S)
+        found = await self._told("n4", Inspect(key))
+        assert isinstance(found, FoundCopies)
+        copies = {node: _in_a_word(copy) for node, copy in found.copies.items()}
+        return " ".join(sorted(node for node, copy in copies.items() if copy == wanted))
+
+    async def _scrub(self, node: str) -> str:
+        done = await self._told(node, Admin("scrub"))
+        assert isinstance(done, Done), done
+        _, damaged, mended = map(int, re.findall(r"\d+", done.detail))
+        if not damaged:
+            return "clean"
+        return "mended" if mended == damaged else done.detail
+
+    async def _owners(self, node: str) -> str:
+        found = await self._told(node, Locate())
+        assert isinstance(found, Located)
+        return " ".join(sorted(member.name for member in found.layout.owners))
 
     async def _status(self, node: str) -> dict[str, Any]:
-        session = await self._cluster.connect(node)
-        response = await session.request(Status(), PATIENCE_S)
-        await session.close()
+        response = await self._told(node, Status())
         assert isinstance(response, Report)
         assert response.status["node"] == node
         return response.status
 
+    async def _told(self, node: str, body: Body) -> Response:
+        session = await self._cluster.connect(node)
+        response = await session.request(body, PATIENCE_S)
+        await session.close()
+        return response
+
 
 def _parsed(text: str) -> _Act:
+    text = text.strip()
     parts = _ACT.fullmatch(text)
     assert parts is not None, f"{text!r} is not an act"
-    words, patience_s, arrow, expected = parts.groups()
-    return _Act(text, words.split(), float(patience_s or PATIENCE_S), arrow == "~>", expected)
+    words, patience_s, arrow, expected, telling = parts.groups()
+    either = frozenset(expected.split("|"))
+    return _Act(text, words.split(), float(patience_s or PATIENCE_S), arrow == "~>", either, telling or "")
 
 
 def _body(scope: str, f: str, key: str, *words: str) -> Body:
@@ -186,18 +314,6 @@ def _text(word: str) -> str:
     """`x*3` is xxx, and `''` is nothing."""
     letter, star, count = word.partition("*")
     return letter * int(count) if star else word.strip("'")
-
-
-def _grudge(words: list[str]) -> Grudge:
-    if "<-" in words:
-        at = words.index("<-")
-        return one_way(words[:at], words[at + 1 :])
-    sides = " ".join(words).split("/")
-    return complete(tuple(tuple(side.split()) for side in sides))
-
-
-def _evidence(evidence: Evidence) -> str:
-    return "bit" if evidence.bit else "no bite"
 
 
 def _in_a_word(response: Response) -> str:

@@ -164,6 +164,8 @@ class Epochs:
         self._steward.layout_changed()
         for act in self.changed:
             act()
+        if self.standing == "amnesia":
+            self._ask()  # at once: or what an operator asks for again and again would always come first
         self._poll_if_needed()
 
     def _is_named(self, place: Placement) -> bool:
@@ -216,6 +218,10 @@ class Epochs:
         if not self._waits() or self.standing == "damaged":
             self._polls = False
             return
+        self._ask()
+        self._port.after(POLL_NANOS, self._poll)
+
+    def _ask(self) -> None:
         port, place, options = self._port, self.placement, self._options
         wanted: list[WantLayout | WantPart] = [WantLayout(0 if place is None else place.epoch)]
         if place is not None and self.standing in ("newcomer", "amnesia"):
@@ -228,7 +234,6 @@ class Epochs:
             if self.standing in ("forgotten", "newcomer", "amnesia"):
                 for seed in options.seeds:
                     port.send_to(seed, message)
-        port.after(POLL_NANOS, self._poll)
 
     def _advised(self, peer: str, message: Advised) -> None:
         if not self.serves:

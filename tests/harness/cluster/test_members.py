@@ -11,7 +11,7 @@ import pytest
 from harness.cluster.base import ClusterError, Evidence
 from harness.cluster.pace import PACE
 from harness.cluster.sim import SimCluster, SimOptions
-from store.core.messages import Body, Done, Found, Get, Put, Report, Response, Status
+from store.core.messages import Admin, Body, Done, Found, Get, Put, Report, Response, Status
 
 NODES = ("n1", "n2", "n3", "n4")
 T = TypeVar("T")
@@ -86,6 +86,28 @@ def test_a_wiped_node_has_another_birth_and_is_readmitted(stage: Stage) -> None:
     stage.read("linearizable", "n2")
 
 
+def test_a_spare_leaves_only_when_a_wiped_node_is_back(stage: Stage) -> None:
+    stage.write("quorum")
+    assert stage.do(stage.cluster.join("s1")).bit
+    assert stage.do(stage.cluster.wipe("n2")).bit
+    assert stage.do(stage.cluster.restore()).bit
+    assert stage.status("n1")["owners"] == list(NODES)
+    stage.read("quorum", "n2")
+
+
+def test_a_wiped_node_is_back_soon_although_an_operator_asks_for_another_change_all_the_time(
+    stage: Stage,
+) -> None:
+    """The wiped node would have to pull what the spare gives up, so each attempt is called off."""
+    cluster = stage.cluster
+    assert stage.do(cluster.join("s1")).bit
+    stage.do(cluster.begin("n2", afresh=True))
+    for _ in range(20):
+        stage.ask("n1", Admin("leave", {"node": "s1"}))
+        stage.do(cluster._sleep(0.2))
+    assert stage.status("n2")["serves"]
+
+
 def test_no_copy_is_lost_while_another_is_missing(stage: Stage) -> None:
     stage.do(stage.cluster.kill(("n1",)))
     for harm in (stage.cluster.wipe("n2"), stage.cluster.replace("n2", "s1")):
@@ -147,7 +169,8 @@ def test_rot_strikes_one_copy_of_a_key_and_is_mended(stage: Stage) -> None:
     evidence = stage.do(stage.cluster.rot(NODES))
     assert evidence.bit
     stage.do(stage.cluster._sleep(60))
-    assert "records damaged: 0" in stage.do(stage.cluster.mend_disks()).detail
+    assert stage.do(stage.cluster.survey()) == Evidence(True, "records damaged: 0")
+    assert not stage.do(stage.cluster.survey()).bit
     stage.read("all", "n3", 40)
 
 
@@ -172,3 +195,30 @@ def test_a_drifting_clock_gains_what_it_was_told_and_stops(stage: Stage) -> None
     assert stage.do(cluster.drift({"n1": 100_000})).detail == "in 1000 ms clocks gained: n1 by +100 ms"
     assert stage.do(cluster.drift(dict.fromkeys(NODES, 0))).bit
     assert not stage.do(cluster.reset()).detail.endswith("none")
+
+
+def test_roles_follow_the_layout_and_who_runs(stage: Stage) -> None:
+    cluster = stage.cluster
+    assert stage.do(cluster.roles()) == {
+        "steward": ("n1",),
+        "council": NODES,
+        "owner": NODES,
+        "spare": ("s1",),
+    }
+    stage.do(cluster.kill(("n1",)))
+    assert stage.do(cluster.roles())["steward"] == ("n2",)
+    assert stage.do(cluster.roles())["council"] == NODES
+    stage.do(cluster.start(("n1",)))
+    assert stage.do(cluster.replace("n3", "s1")).bit
+    roles = stage.do(cluster.roles())
+    assert roles["owner"] == ("n1", "n2", "n4", "s1")
+    assert roles["spare"] == ("n3",)
+    assert set(roles) == set(cluster.role_names)
+
+
+def test_roles_that_nobody_tells_of_are_an_error(stage: Stage) -> None:
+    stage.do(stage.cluster.kill(NODES))
+    with pytest.raises(
+        ClusterError, match=r"^no node tells of a layout, so nobody knows who has which role$"
+    ):
+        stage.do(stage.cluster.roles())

@@ -3,20 +3,27 @@ from functools import partial
 import pytest
 
 from harness.cluster.base import (
+    Behaviour,
+    ClientPartition,
     Clock,
     ClusterError,
     Disk,
     Drift,
     Evidence,
     Kill,
+    Lost,
     Membership,
     NotSent,
+    Packets,
     Partition,
     Pause,
+    Power,
+    Rot,
+    Strobe,
 )
 from harness.cluster.sim import SimCluster
 from harness.sim.clock import EPOCH_NS
-from harness.sim.world import MS
+from harness.sim.world import MS, SECOND
 from store.core.machine import Input
 from store.core.messages import Done, Put, Status
 from tests.support.echo import Echo
@@ -42,7 +49,18 @@ def request(cluster: SimCluster, node: str, body, timeout_s: float = 1.0):
 
 def test_it_has_every_capability():
     cluster = a_cluster()
-    for capability in (Kill, Pause, Partition, Clock, Drift, Disk, Membership):
+    for capability in (
+        Kill,
+        Pause,
+        Partition,
+        ClientPartition,
+        Packets,
+        Clock,
+        Strobe,
+        Drift,
+        Disk,
+        Membership,
+    ):
         assert isinstance(cluster, capability)
 
 
@@ -159,6 +177,101 @@ def test_a_grudge_without_enemies_cuts_nothing():
     assert not cluster.world.complete(cluster.cut({"n1": frozenset()})).bit
 
 
+def test_clients_are_cut_off_from_a_node_that_the_others_still_hear():
+    cluster = SimCluster(NODES, 3, 1)
+    run = cluster.world.complete
+    run(cluster.start(NODES))
+
+    async def main():
+        session = await cluster.connect("n1")
+        assert await session.request(Put("x", b"1", "all"), 1.0) == Done(1)
+        evidence = await cluster.cut_clients(("n1",))
+        assert evidence == Evidence(True, "do not answer clients: n1")
+        with pytest.raises(Lost, match="n1 did not answer in time"):
+            await session.request(Put("x", b"2", "all"), 1.0)
+        with pytest.raises(NotSent, match="n1 did not answer in time"):
+            await cluster.connect("n1")
+        other = await cluster.connect("n2")
+        assert isinstance(await other.request(Put("x", b"3", "all"), 1.0), Done)
+        assert (await cluster.heal_clients()).detail.startswith("3 messages of clients and to them were")
+        again = await cluster.connect("n1")
+        assert isinstance(await again.request(Put("x", b"4", "all"), 1.0), Done)
+        assert not (await cluster.heal_clients()).bit
+
+    run(main())
+
+
+def test_an_answer_that_is_on_its_way_when_clients_are_cut_off_is_lost():
+    cluster = a_cluster()
+
+    async def main():
+        session = await cluster.connect("n1")
+        cluster.world.at(cluster.world.now + 100_000, cluster._network.part_clients, ["n1"])
+        with pytest.raises(Lost, match="n1 did not answer in time"):
+            await session.request(Status(), 0.5)
+
+    cluster.world.complete(main())
+
+
+def test_a_client_hears_only_after_the_cut_that_its_node_was_killed_meanwhile():
+    cluster = a_cluster()
+    run = cluster.world.complete
+
+    async def main():
+        session = await cluster.connect("n1")
+        await cluster.cut_clients(("n1",))
+        assert (await cluster.kill(("n1",))).bit
+        assert (await cluster.start(("n1",))).bit
+        await cluster.heal_clients()
+        before = cluster.world.now
+        with pytest.raises(Lost, match="n1 reset the connection"):
+            await session.request(Status(), 5.0)
+        assert cluster.world.now < before + 10 * MS
+
+    run(main())
+
+
+def test_what_the_cluster_looks_at_itself_no_cut_of_clients_hides():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    run(cluster.cut_clients(NODES))
+    assert run(cluster.kill(("n1",))).bit
+    assert run(cluster.start(("n1",))) == Evidence(True, "answer again: n1")
+    assert run(cluster.pause(("n2",))).bit
+    assert run(cluster.resume(("n2",))).bit
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(delay_ms=50, jitter_ms=10),
+        Behaviour(loss=0.2),
+        Behaviour(duplicate=0.2),
+        Behaviour(delay_ms=50, reorder=0.2),
+        Behaviour(corrupt=0.2),
+        Behaviour(rate_kbit=500),
+    ],
+)
+def test_each_behaviour_of_packets_is_seen_by_probes_and_counted_over_messages(behaviour):
+    cluster = SimCluster(NODES, 3, 1)
+    run = cluster.world.complete
+    run(cluster.start(NODES))
+    evidence = run(cluster.shape(("n1", "n2"), behaviour))
+    assert evidence.bit
+    assert evidence.detail.startswith("before: probes took ")
+    request(cluster, "n1", Put("x", b"1", "one"))
+    evidence = run(cluster.unshape())
+    assert evidence.bit
+    assert evidence.detail.startswith("of ")
+    assert run(cluster.unshape()) == Evidence(False, "no messages")
+
+
+def test_packets_of_nobody_do_not_suffer():
+    cluster = a_cluster()
+    assert not cluster.world.complete(cluster.shape((), Behaviour(loss=1))).bit
+    assert not cluster.world.complete(cluster.shape(("n1",), Behaviour())).bit
+
+
 def test_clocks_are_bumped_and_set_right_again():
     cluster = a_cluster()
     run = cluster.world.complete
@@ -168,6 +281,28 @@ def test_clocks_are_bumped_and_set_right_again():
     assert skew in (249, 250)
     assert run(cluster.reset()).detail == "clocks moved: n1 by +100 ms, n2 by -250 ms"
     assert run(cluster.reset()) == Evidence(False, "clocks moved: none")
+
+
+def test_clocks_jump_forth_and_back_until_they_are_reset():
+    cluster = a_cluster()
+    run = cluster.world.complete
+    began = cluster.world.now
+    evidence = run(cluster.strobe({"n2": -70_000, "n1": 5}, 3))
+    assert evidence == Evidence(True, "in 6 ms clocks moved: n1 by +5 and -5 ms, n2 by -70000 and +70000 ms")
+    assert cluster.world.now == began + 6 * MS
+    before = cluster.world.events
+    cluster.world.run_until(began + 6 * MS + 3600 * SECOND)
+    assert cluster.world.events < before + 100, "jumps cost nothing"
+    assert run(cluster.reset()).detail.startswith("clocks moved: n1 by -5 ms after 1200003 jumps, ")
+    assert run(cluster.reset()) == Evidence(False, "clocks moved: none")
+
+
+def test_a_drift_that_has_gained_nothing_yet_is_ended_all_the_same():
+    cluster = a_cluster()
+    cluster._hosts["n1"].drift(50_000)
+    assert cluster.world.complete(cluster.reset()).bit
+    cluster.world.run_until(cluster.world.now + SECOND)
+    assert cluster._hosts["n1"].clock.offset_ms(cluster.world.now) == 0
 
 
 def test_a_node_that_is_not_there_is_named():
@@ -180,3 +315,20 @@ def test_a_node_that_is_not_there_is_named():
     ):
         with pytest.raises(ClusterError, match="no node 'n9'; the nodes are n1, n2, n3"):
             cluster.world.complete(coroutine)
+
+
+def test_power_that_fails_ends_nodes_and_loses_what_is_not_durable() -> None:
+    cluster = a_cluster()
+    assert isinstance(cluster, Power)
+    evidence = cluster.world.complete(cluster.power_off(("n1", "n2")))
+    assert evidence.bit
+    assert "records lost" in evidence.detail
+    assert cluster.states()["n1"] == "down"
+    assert cluster.world.complete(cluster.start(("n1", "n2"))).bit
+
+
+def test_rot_is_a_capability_of_its_own() -> None:
+    cluster = a_cluster()
+    assert isinstance(cluster, Rot)
+    assert isinstance(cluster, Disk)
+    assert cluster.world.complete(cluster.survey()) == Evidence(False, "records damaged: 0")

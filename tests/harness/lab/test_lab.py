@@ -266,7 +266,7 @@ def test_when_the_keeper_is_killed_the_whole_lab_ends(runtime: Path) -> None:
 def test_a_lab_that_cannot_be_set_up_says_why_and_leaves_nothing(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(layout: Layout, sshd: str) -> list[str]:
+    def broken(layout: Layout, sshd: str, tethered: bool) -> list[str]:
         return ["sh", "-c", "read -r _; echo 'no such thing as a bridge' >&2; exit 1"]
 
     monkeypatch.setattr(script, "keeper", broken)
@@ -304,6 +304,18 @@ def test_a_lab_that_is_not_understood_is_left_alone(runtime: Path) -> None:
     with pytest.raises(LabError, match=r"state\.json is not ours, or of another version"):
         lab.down("blue", runtime)
     assert directory.exists()
+
+
+def test_only_what_is_left_of_labs_is_swept_away(runtime: Path) -> None:
+    killed_while_coming_up("state.write", runtime)
+    (runtime / "labs/blue").rename(runtime / "labs/run-killed")
+    (runtime / "labs/run-future").mkdir()
+    (runtime / "labs/run-future/state.json").write_text('{"from": "the future"}')
+    (runtime / "labs/other").mkdir()
+    with lab_of(1, runtime, "run-up"), state.locked("run-begins", runtime, wait_s=1):
+        lab.sweep("run-", runtime)
+        assert state.names(runtime) == ["other", "run-begins", "run-future", "run-up"]
+        assert lab.find("run-up", runtime)
 
 
 def test_a_connection_that_falls_silent_is_noticed(runtime: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,3 +368,23 @@ def test_the_same_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
     assert harness("up", "--name", "No Name")[1] == (
         "harness: 'No Name' is no name for a lab: up to 32 small letters and digits, with - inside\n"
     )
+
+
+def test_a_tethered_lab_goes_with_whoever_holds_the_pipe(runtime: Path) -> None:
+    before = network_and_mounts()
+    program = (
+        "import os, sys; from pathlib import Path; from harness.lab.lab import Pipe, up\n"
+        "up('blue', 2, Path(sys.argv[1]), Pipe(*os.pipe())); print('up', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(runtime)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"up\n"
+        everybody = family(keeper_of(runtime))
+        assert len(everybody) > 4
+        holder.kill()
+    until(lambda: not everybody & living().keys())
+    assert lab.every(runtime)[0].condition == "dead"
+    assert lab.down("blue", runtime)
+    assert network_and_mounts() == before

@@ -37,7 +37,7 @@ def test_a_number_of_hosts_that_cannot_be_is_refused(count: int) -> None:
 
 def test_the_keeper_s_script_is_one_that_a_shell_understands(tmp_path: Path) -> None:
     layout = layout_of("blue", 2, tmp_path / "it's here")
-    text = script.keeper(layout, "/usr/sbin/sshd")[-1]
+    text = script.keeper(layout, "/usr/sbin/sshd", tethered=False)[-1]
     subprocess.run(["/bin/sh", "-n", "-c", text], check=True, timeout=30)
 
 

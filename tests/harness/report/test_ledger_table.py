@@ -36,6 +36,7 @@ def drawn(entries, width=120):
         ({"shape": "halves", "grudge": {"n1": ["n2"], "n2": ["n1"]}}, "halves: n1 | n2"),
         ({"target": "one", "offsets_ms": {"n3": 4}}, "one: n3 +4 ms"),
         ({"shape": "halves"}, "halves"),
+        ({"role": "steward", "seed": 77}, "steward"),
         ({"target": "n1+n3", "nodes": ["n1", "n3"]}, "n1 n3"),
     ],
 )

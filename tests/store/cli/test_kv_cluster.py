@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -207,6 +208,14 @@ def test_a_cluster_that_demands_proof_serves_those_who_have_it_only(
         assert capsys.readouterr().err.count("\n") == 1
 
 
+async def patient(ask: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
+    """On a busy machine two nodes of three may both be late."""
+    with trio.fail_after(20):
+        while True:
+            with suppress(StoreError):
+                return await ask()
+
+
 @pytest.mark.real
 def test_a_program_goes_on_while_a_node_is_killed(tmp_path: Path) -> None:
     assert init(tmp_path, "--secret") == 0
@@ -224,7 +233,7 @@ def test_a_program_goes_on_while_a_node_is_killed(tmp_path: Path) -> None:
                 except StoreError as error:
                     lost += 1
                     doubtful.append(not error.definite)
-            found = [await store.get(f"k{number}") for number in range(60)]
+            found = [await patient(partial(store.get, f"k{number}")) for number in range(60)]
         assert lost <= 1
         assert all(doubtful)
         assert sum(value is None for value in found) <= lost

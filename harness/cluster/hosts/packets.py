@@ -1,0 +1,149 @@
+"""What happens to packets between nodes: delayed, lost, doubled, overtaken, spoilt, slowed down.
+
+They are lost where they arrive and all the rest happens where they leave. What it did is measured by rounds:
+echoes to the other nodes and back, before and after.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+import msgspec
+
+from harness.cluster.base import Behaviour, Evidence
+from harness.cluster.hosts.base import Hosts, Value
+
+ECHOES: Final = 20
+ECHO_BYTES: Final = 100
+SLOW_ECHO_BYTES: Final = 500
+"""Enough for a limited rate to be seen."""
+QUIET_S: Final = 0.04
+"""Where nothing is delayed: when nothing came for so long, nothing more will come."""
+
+
+COUNTS: Final = ("answered", "twice", "overtaken", "spoilt")
+
+
+class Rounds(NamedTuple):
+    """What came of `sent` echoes between all nodes concerned; `round_ms` is the middle one of the medians,
+    and `all_ms` the longest time until the last answer came from a peer. None: no answers."""
+
+    sent: int
+    answered: int
+    twice: int
+    overtaken: int
+    spoilt: int
+    round_ms: float | None
+    all_ms: float
+
+    def __str__(self) -> str:
+        said = "no answer" if self.round_ms is None else f"a round takes {self.round_ms:.3g} ms"
+        parts = [f"{said}, {self.answered} of {self.sent} answered"]
+        for name in COUNTS[1:]:
+            if count := getattr(self, name):
+                parts.append(f"{count} {name}")
+        return ", ".join(parts)
+
+
+def summed(answers: Iterable[Mapping[str, Value]], sent_each: int) -> Rounds:
+    """Of what `rounds` of the hand says of each peer, by node."""
+    links = [link for answer in answers for link in answer.values()]
+    medians = sorted(link["round_ms"] for link in links if link["round_ms"] is not None)
+    return Rounds(
+        sent=len(links) * sent_each,
+        **{name: sum(link[name] for link in links) for name in COUNTS},
+        round_ms=medians[len(medians) // 2] if medians else None,
+        all_ms=max((link["all_ms"] for link in links), default=0.0),
+    )
+
+
+def shows(behaviour: Behaviour, before: Rounds, after: Rounds) -> bool:
+    """Every part of `behaviour`, if it has any, can be seen in what was measured. Packets that are spoilt are
+    hardly ever answered, as somebody on their way finds a checksum wrong."""
+    missing = after.sent - after.answered > before.sent - before.answered
+    shown = {
+        "delay_ms": after.round_ms is not None
+        and after.round_ms - (before.round_ms or 0) >= behaviour.delay_ms / 2,
+        "loss": missing,
+        "duplicate": after.twice > before.twice,
+        "reorder": after.overtaken > before.overtaken,
+        "corrupt": missing or after.spoilt > 0,
+        "rate_kbit": missing or after.all_ms > 2 * before.all_ms,
+    }
+    asked = [part for part in shown if getattr(behaviour, part)]
+    return bool(asked) and all(shown[part] for part in asked)
+
+
+class Shaping(Hosts):
+    """Implements `Packets`."""
+
+    _by_echoes: Counter[str]
+    """What had been done to our own echoes when the present behaviour was measured."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        self._by_echoes = Counter()
+
+    def addresses(self) -> dict[str, str]:
+        """Where every node finds each, written as the kernel writes it."""
+        return {node: str(ip_address(site.address)) for node, site in self.sites.items()}
+
+    async def shape(self, nodes: tuple[str, ...], behaviour: Behaviour) -> Evidence:
+        struck = self.named(nodes)
+        await self.each("unshape", {node: {} for node in self.sites})
+        size_bytes = SLOW_ECHO_BYTES if behaviour.rate_kbit else ECHO_BYTES
+        before = await self._rounds(struck, size_bytes, QUIET_S)
+        told = msgspec.to_builtins(behaviour)
+        leaving = bool(told.keys() - {"loss"})
+        orders = {
+            node: {
+                "behaviour": told,
+                "peers": self._peers(node) if leaving and node in struck else {},
+                "losing": self._peers(node, struck) if behaviour.loss else {},
+            }
+            for node in self.sites
+        }
+        await self.each(
+            "shape", {node: order for node, order in orders.items() if order["peers"] or order["losing"]}
+        )
+        late_s = (behaviour.delay_ms + 4 * behaviour.jitter_ms) / 1000
+        if behaviour.rate_kbit:
+            late_s += 8 * size_bytes / (behaviour.rate_kbit * 1000)
+        after = await self._rounds(struck, size_bytes, QUIET_S + late_s)
+        self._by_echoes = await self._treated("treated")
+        return Evidence(bit=shows(behaviour, before, after), detail=f"before: {before}; now: {after}")
+
+    async def unshape(self) -> Evidence:
+        treated = await self._treated("unshape")
+        treated.subtract(self._by_echoes)
+        self._by_echoes = Counter()
+        parts = []
+        if treated["left"] > 0:
+            parts.append(f"{treated['left']} packets left through our queues")
+        if treated["came"] > 0:
+            parts.append(f"{treated['lost']} of {treated['came']} packets were lost")
+        if not parts:
+            return Evidence(False, "nothing was done to packets of the system")
+        now = await self._rounds(list(self.sites), ECHO_BYTES, QUIET_S)
+        return Evidence(True, "; ".join([*parts, f"now: {now}"]))
+
+    async def _treated(self, operation: str) -> Counter[str]:
+        """What the hands say of the packets that were treated so far, over all nodes."""
+        answers = await self.each(operation, {node: {} for node in self.sites})
+        total: Counter[str] = Counter()
+        for answer in answers.values():
+            total.update(answer)
+        return total
+
+    def _peers(self, node: str, others: Iterable[str] | None = None) -> dict[str, str]:
+        """The addresses of these nodes, by default of all, but for `node` itself."""
+        wanted = self.sites.keys() if others is None else set(others)
+        return {other: at for other, at in self.addresses().items() if other in wanted and other != node}
+
+    async def _rounds(self, nodes: Iterable[str], size_bytes: int, quiet_s: float) -> Rounds:
+        asked = {"count": ECHOES, "size_bytes": size_bytes, "quiet_s": quiet_s}
+        answers = await self.each("rounds", {node: {"peers": self._peers(node), **asked} for node in nodes})
+        return summed([answer["peers"] for answer in answers.values()], ECHOES)

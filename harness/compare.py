@@ -1,0 +1,184 @@
+"""Two recorded runs side by side: what was planned, what came of it, and from where on they differ.
+
+Everything is read from the runs' directories, and nothing is judged again: a run without results (it was
+killed, and not analyzed since) has no verdict here. Latencies are those of the operations that were ok.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from checkers.formats import read_history
+from checkers.history import Op
+from harness.ledger import Entry
+from harness.plan import Plan
+from harness.report import perf
+from harness.report.artifacts import RunDir
+
+QUANTILES: Final = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
+BESIDE: Final = ("argv", "versions")
+"""What a plan says of how it came about, on which nothing depends."""
+
+
+class Figures(Struct, frozen=True):
+    """Of all operations with one `f`. `rate`: those that were ok, per second; `latencies_ms` by quantile."""
+
+    total: int
+    ok: int
+    fail: int
+    info: int
+    rate: float
+    latencies_ms: dict[str, float | None]
+
+
+class Faults(Struct, frozen=True):
+    injected: int
+    bit: int
+    healed: int
+
+
+class Side(Struct, frozen=True):
+    """One of the two. `status` and `summary` are None if it was not judged; `checkers`: status by name;
+    `operations` by `f`, and `all` together if there are several; `faults` by name."""
+
+    run: str
+    plan: Plan
+    duration_s: float
+    events: int
+    status: str | None = None
+    summary: str | None = None
+    checkers: dict[str, str] = {}
+    operations: dict[str, Figures] = {}
+    faults: dict[str, Faults] = {}
+
+
+class Difference(Struct, frozen=True):
+    """A field of the plans, and what either has there."""
+
+    field: str
+    a: Any
+    b: Any
+
+
+class Parting(Struct, frozen=True):
+    """Where the histories part: the first event that is not the same, None where one has ended."""
+
+    event: int
+    a: Op | None
+    b: Op | None
+
+
+class Comparison(Struct, frozen=True):
+    """`parting` is None if the histories are the same, event by event."""
+
+    a: Side
+    b: Side
+    plans: tuple[Difference, ...]
+    parting: Parting | None
+
+
+class _Results(Struct, frozen=True):
+    status: str
+    summary: str
+    verdict: dict[str, Any] = {}
+    faults: tuple[Entry, ...] = ()
+
+
+def compare(a: RunDir, b: RunDir) -> Comparison:
+    """Raises `PlanError` and `HistoryError` for what cannot be read."""
+    (one, first), (other, second) = _side(a), _side(b)
+    return Comparison(one, other, tuple(differences(one.plan, other.plan)), parting(first, second))
+
+
+def differences(a: Plan, b: Plan) -> list[Difference]:
+    """The fields that determine the run and are not the same."""
+    return [
+        Difference(field, getattr(a, field), getattr(b, field))
+        for field in a.__struct_fields__
+        if field not in BESIDE and getattr(a, field) != getattr(b, field)
+    ]
+
+
+def parting(a: Sequence[Op], b: Sequence[Op]) -> Parting | None:
+    for place, (one, other) in enumerate(zip_longest(a, b)):
+        if one != other:
+            return Parting(place, one, other)
+    return None
+
+
+def as_json(found: Comparison) -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.to_builtins(found, enc_hook=str)
+    return made
+
+
+def summarize(run: RunDir) -> Side:
+    """One run, for a list of them. Raises `PlanError` and `HistoryError`."""
+    return _side(run)[0]
+
+
+def read_results(path: Path) -> tuple[str, str] | None:
+    """A run's status and summary; None if there are none that can be read."""
+    results = _results(path)
+    return None if results is None else (results.status, results.summary)
+
+
+def _side(run: RunDir) -> tuple[Side, list[Op]]:
+    plan = run.read_plan()
+    history = read_history(run.history, allow_torn_tail=True)
+    span_s = perf.duration_s(history)
+    kinds = perf.kinds(history)
+    together = [perf.together(kinds, "all"), *kinds] if len(kinds) > 1 else kinds
+    operations = {kind.f: _figures(kind, span_s) for kind in together}
+    side = Side(str(run.path), plan, span_s, len(history), operations=operations)
+    results = _results(run.results)
+    if results is None:
+        return side, history
+    parts = results.verdict.get("parts", ())
+    return (
+        msgspec.structs.replace(
+            side,
+            status=results.status,
+            summary=results.summary,
+            checkers={str(part.get("checker")): str(part.get("status")) for part in parts},
+            faults=_faults(results.faults),
+        ),
+        history,
+    )
+
+
+def _results(path: Path) -> _Results | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Results)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _figures(kind: perf.Kind, span_s: float) -> Figures:
+    return Figures(
+        kind.total,
+        kind.ok,
+        kind.fail,
+        kind.info,
+        kind.ok / span_s if span_s > 0 else 0.0,
+        {name: kind.latency_ms(fraction) for name, fraction in QUANTILES.items()},
+    )
+
+
+def _faults(entries: Sequence[Entry]) -> dict[str, Faults]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.fault, []).append(entry)
+    return {
+        fault: Faults(
+            len(own),
+            sum(entry.observed is True for entry in own),
+            sum(entry.healed_s is not None for entry in own),
+        )
+        for fault, own in found.items()
+    }

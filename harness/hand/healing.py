@@ -1,0 +1,50 @@
+"""Undo what the log says is open, as far as that is possible."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, NamedTuple
+
+from harness.hand.context import Refused, Undoer
+from harness.hand.limit import TooLong, limited
+from harness.hand.undo import UndoLog
+
+LOG = "undo.jsonl"
+UNDO_LIMIT_S = 20.0
+"""For one entry. Undoing takes milliseconds; a program that hangs shall not keep the rest from it."""
+ARGS_CHARS_MAX = 200
+
+
+class Healing(NamedTuple):
+    """What was undone, and what could not be, each in words. The latter stays in the log."""
+
+    undone: List[str]
+    failed: List[str]
+
+    def tell(self) -> Dict[str, Any]:
+        return {"undone": self.undone, "failed": self.failed}
+
+
+def heal_home(home: Path, undoers: Mapping[str, Undoer]) -> Healing:
+    """What the disk says is open: it knows better than a process that was interrupted."""
+    return heal(UndoLog(home / LOG), undoers)
+
+
+def heal(log: UndoLog, undoers: Mapping[str, Undoer]) -> Healing:
+    """The newest first."""
+    healing = Healing([], [])
+    for entry in reversed(log.open()):
+        try:
+            if entry.kind not in undoers:
+                raise Refused("this version does not know how to undo that")
+            with limited(UNDO_LIMIT_S):
+                healing.undone.append(undoers[entry.kind](entry.args))
+            log.done(entry.n)
+        except (Exception, TooLong) as error:
+            healing.failed.append(f"{entry.kind} {str(entry.args)[:ARGS_CHARS_MAX]}: {reason(error)}")
+    return healing
+
+
+def reason(error: BaseException) -> str:
+    words = " ".join(str(error).split())
+    return words if isinstance(error, (Refused, TooLong)) else f"{type(error).__name__}: {words}"

@@ -1,0 +1,140 @@
+"""One run against somebody's service: from client functions, faults and a model to a verdict.
+
+It is the run of `harness run`, with another cluster and another workload; what does not carry over is the
+verdict on availability, as nobody knows what the service owes to whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+from checkers.compose import check_all
+from checkers.history import Op
+from checkers.stats import Stats
+from checkers.verdict import Checker, Status, Verdict, worst
+from harness import ledger
+from harness.catalog import faults_for
+from harness.ledger import Entry, Requested
+from harness.plan import Plan
+from harness.plugin.asking import Functions
+from harness.plugin.cluster import ServiceCluster
+from harness.report import artifacts
+from harness.report.artifacts import RunDir
+from harness.report.atomic import write_atomically
+from harness.report.console import render_check
+from harness.report.ledger_table import ledger_table
+from harness.report.live import Live
+from harness.run import execute
+from harness.stop import StopWish
+
+WIDTH = 110
+
+
+@dataclass(frozen=True, slots=True)
+class ChaosRun:
+    """What a run came to. `failures` are sentences: why it could not be carried out, such as a node that
+    ended by itself. `path`: its directory, with all that was recorded and what the nodes logged."""
+
+    verdict: Verdict
+    history: list[Op]
+    ledger: list[Entry]
+    failures: tuple[str, ...]
+    seed: int
+    path: Path
+    text: str
+
+    @property
+    def status(self) -> str:
+        """`valid`, `invalid`, `unknown`, `vacuous` (a fault did not bite, or a kind of operation never
+        succeeded: nothing was shown), or `failed`."""
+        return "failed" if self.failures else self.verdict.status.value
+
+    @property
+    def valid(self) -> bool:
+        return self.status == Status.VALID.value
+
+    @property
+    def report(self) -> Path:
+        """The text of the report."""
+        return self.path / "report.txt"
+
+    def counts(self, f: str) -> dict[str, int]:
+        """How many operations with this `f` were `ok`, `fail` and `info`."""
+        kinds = [op.type for op in self.history if op.f == f]
+        return {kind: kinds.count(kind) for kind in ("ok", "fail", "info")}
+
+    def __repr__(self) -> str:
+        why = "; ".join(self.failures) or self.verdict.summary
+        return f"<chaos run: {self.status}: {why}>"
+
+
+def carry_out(
+    cluster: ServiceCluster, work: Functions, checkers: Sequence[Checker], plan: Plan, root: Path
+) -> ChaosRun:
+    """The run is kept below `root` (absolute). Raises `PlanError` before anything is done, and
+    KeyboardInterrupt if it was interrupted; what was recorded is kept."""
+    plan.validate()
+    nemesis, requested = faults_for(plan.faults, plan.nodes, cluster)
+    run_dir = artifacts.create(root, plan.workload, datetime.now(UTC))
+    run_dir.write_plan(plan)
+    live = Live(Console(file=StringIO()), plan, requested, quiet=True)
+    with StopWish() as stop:
+        recorded = execute(plan, work, nemesis, cluster, run_dir, live, stop)
+    entries = ledger.ledger(recorded.history, requested)
+    verdict = _judged(checkers, recorded.history, entries, requested)
+    text = _text(verdict, recorded.failures, entries, plan, run_dir)
+    found = ChaosRun(
+        verdict, recorded.history, entries, tuple(recorded.failures), plan.seed, run_dir.path, text
+    )
+    run_dir.write_faults(entries)
+    run_dir.write_results(_as_json(found, recorded.digest))
+    write_atomically(found.report, text.encode())
+    if recorded.interrupted_s is not None and not recorded.failures:
+        raise KeyboardInterrupt
+    return found
+
+
+def _judged(
+    checkers: Sequence[Checker], history: list[Op], entries: Sequence[Entry], requested: Sequence[Requested]
+) -> Verdict:
+    judged = check_all([*checkers, Stats()], history, "run")
+    parts = (*judged.parts, ledger.judge(entries, requested))
+    status = worst(part.status for part in parts)
+    summary = "; ".join(f"{part.checker}: {part.summary}" for part in parts if part.status is status)
+    return Verdict("run", status, summary, {}, parts)
+
+
+def _text(
+    verdict: Verdict, failures: Sequence[str], entries: Sequence[Entry], plan: Plan, run_dir: RunDir
+) -> str:
+    console = Console(file=StringIO(), width=WIDTH, color_system=None)
+    for sentence in failures:
+        console.print(f"failed   {sentence}", markup=False, highlight=False, soft_wrap=True)
+    for part in verdict.parts:
+        render_check(console, part.checker, part)
+    if entries:
+        console.print("", ledger_table(entries, WIDTH), sep="\n")
+    told = (f"seed {plan.seed}", f"kept in {run_dir.path}: history.jsonl, faults.json, nodes/*.log")
+    for line in ("", *told):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def _as_json(run: ChaosRun, digest: str) -> dict[str, Any]:
+    return {
+        "status": run.status,
+        "summary": "; ".join(run.failures) or run.verdict.summary,
+        "verdict": msgspec.to_builtins(run.verdict, enc_hook=str),
+        "failures": list(run.failures),
+        "digest": digest,
+        "seed": run.seed,
+    }

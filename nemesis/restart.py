@@ -1,0 +1,121 @@
+"""Nodes that are ended and started again on purpose: in good order and for a while, one after the other as in
+an upgrade, or again and again in quick succession."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from checkers.history import Op
+from harness.cluster.base import Cluster, Evidence, Kill, Stop
+from harness.draw import choice as choice_of
+from harness.draw import fork, shuffled
+from harness.generator import Generator
+from nemesis.base import nemesis_op, unsupported
+from nemesis.schedule import fault_cycle
+from nemesis.targets import Target, draw_target, nodes_of
+
+KINDS: Final = {"graceful": "stop", "rolling": "restart-rolling", "storm": "restart-storm"}
+"""The `f` of each kind."""
+GRACEFUL_TARGETS: Final = ("one", "minority")
+STORM_TARGETS: Final = ("one", "minority", "majority")
+STORM_ROUNDS: Final = 3
+
+
+class Restarting(Cluster, Kill, Stop, Protocol):
+    """What a cluster must be able to do."""
+
+
+class RestartFault:
+    """`choice` is one of `KINDS`; without one, each injection draws one. A rolling restart or a storm leaves
+    nodes alone that do not run then, or are frozen: another fault will see to them."""
+
+    name = "restart"
+    summary = "stop nodes in good order, restart them one after the other, or again and again"
+    begins = frozenset(KINDS.values())
+    ends = frozenset({"restart-start"})
+
+    def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
+        if choice is not None and choice not in KINDS:
+            raise ValueError(f"restart:{choice}: must be {', '.join(KINDS)}")
+        self._nodes = tuple(nodes)
+        self._kinds = tuple(KINDS) if choice is None else (choice,)
+
+    def supported(self, cluster: Cluster) -> bool:
+        return isinstance(cluster, Kill) and isinstance(cluster, Stop)
+
+    def generator(self, interval_s: float, seed: int) -> Generator:
+        return fault_cycle(interval_s, seed, self._inject, self.healing())
+
+    def healing(self) -> Op:
+        return nemesis_op("restart-start", msgspec.to_builtins(Target("all", list(self._nodes))))
+
+    async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
+        if not (isinstance(cluster, Kill) and isinstance(cluster, Stop)):
+            raise unsupported(self.name, cluster)
+        nodes = nodes_of(op)
+        match op.f:
+            case "stop":
+                return await cluster.stop(nodes)
+            case "restart-rolling":
+                return await roll(nodes, cluster)
+            case "restart-storm":
+                return await storm(nodes, cluster)
+        return await cluster.start(nodes)
+
+    def _inject(self, seed: int) -> Op:
+        kind = choice_of(fork(seed, "kind"), self._kinds)
+        draw = fork(seed, "target")
+        match kind:
+            case "graceful":
+                target = draw_target(GRACEFUL_TARGETS, self._nodes, draw)
+            case "storm":
+                target = draw_target(STORM_TARGETS, self._nodes, draw)
+            case _:
+                target = Target("all", shuffled(draw, self._nodes))
+        return nemesis_op(KINDS[kind], msgspec.to_builtins(target))
+
+
+async def roll(nodes: Sequence[str], cluster: Restarting) -> Evidence:
+    """Stop and start each in turn; the next one only when the last serves again, or else not at all."""
+    up = _up(nodes, cluster)
+    done: list[str] = []
+    for node in up:
+        stopped = await cluster.stop((node,))
+        started = await cluster.start((node,))
+        if not (stopped.bit and started.bit):
+            detail = f"restarted in turn: {_list(done)}; {node}: {stopped.detail}; {started.detail}"
+            return Evidence(bool(done), detail + _left_alone(nodes, up))
+        done.append(node)
+    return Evidence(bool(done), f"restarted in turn: {_list(done)}" + _left_alone(nodes, up))
+
+
+async def storm(nodes: Sequence[str], cluster: Restarting) -> Evidence:
+    """Kill and start the same nodes, and at once again."""
+    up = _up(nodes, cluster)
+    rounds = 0
+    while up and rounds < STORM_ROUNDS:
+        killed = await cluster.kill(up)
+        started = await cluster.start(up)
+        if not (killed.bit and started.bit):
+            detail = f"after {rounds} rounds: {killed.detail}; {started.detail}"
+            return Evidence(rounds > 0, detail + _left_alone(nodes, up))
+        rounds += 1
+    detail = f"killed and started {rounds} times: {_list(up)}" + _left_alone(nodes, up)
+    return Evidence(bool(up), detail)
+
+
+def _up(nodes: Sequence[str], cluster: Cluster) -> tuple[str, ...]:
+    states = cluster.states()
+    return tuple([node for node in nodes if states.get(node) == "up"])
+
+
+def _left_alone(nodes: Sequence[str], up: Sequence[str]) -> str:
+    others = [node for node in nodes if node not in up]
+    return f"; left alone, as they were not up: {_list(others)}" if others else ""
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,66 @@
+"""Everything is undone, newest first, as far as that is possible."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.hand import healing
+from harness.hand.context import Refused, Value
+from harness.hand.healing import heal, heal_home
+from harness.hand.undo import UndoLog
+
+
+def log_of(home: Path, *kinds: str) -> UndoLog:
+    log = UndoLog(home / healing.LOG)
+    for number, kind in enumerate(kinds):
+        log.add(kind, {"number": number})
+    return log
+
+
+def say(args: Value) -> str:
+    return f"undone {args['number']}"
+
+
+def refuse(args: Value) -> str:
+    raise Refused("it is stuck")
+
+
+def test_the_newest_first_and_nothing_is_left(tmp_path: Path) -> None:
+    log_of(tmp_path, "a", "b", "a")
+    assert heal_home(tmp_path, {"a": say, "b": say}) == (["undone 2", "undone 1", "undone 0"], [])
+    assert heal_home(tmp_path, {"a": say, "b": say}) == ([], [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_undone_stays_and_keeps_nothing_else_from_it(tmp_path: Path) -> None:
+    def broken(args: Value) -> str:
+        raise KeyError("sprocket")
+
+    log_of(tmp_path, "a", "stuck", "broken", "unknown", "a")
+    undone, failed = heal_home(tmp_path, {"a": say, "stuck": refuse, "broken": broken})
+    assert undone == ["undone 4", "undone 0"]
+    assert failed == [
+        "unknown {'number': 3}: this version does not know how to undo that",
+        "broken {'number': 2}: KeyError: 'sprocket'",
+        "stuck {'number': 1}: it is stuck",
+    ]
+    assert heal_home(tmp_path, {"stuck": say, "broken": say, "unknown": say}).undone == [
+        "undone 3",
+        "undone 2",
+        "undone 1",
+    ]
+
+
+def test_what_hangs_is_given_up_and_keeps_nothing_else_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hang(args: Value) -> str:
+        time.sleep(60)
+        return ""
+
+    monkeypatch.setattr(healing, "UNDO_LIMIT_S", 0.05)
+    undone, failed = heal(log_of(tmp_path, "a", "hangs"), {"a": say, "hangs": hang})
+    assert (undone, failed) == (["undone 0"], ["hangs {'number': 1}: no end after 0.05 s"])

@@ -1,0 +1,222 @@
+"""`harness serve`: what it shows, and what it does not let anybody see."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from harness.plan import Plan
+from harness.serve import paths
+from harness.serve.server import Server
+from tests.harness.test_compare import recorded, two
+from tests.support.command import environment, harness
+from tests.support.sample_run import WRONG_HISTORY, valid_verdict
+
+FIRST, SECOND = "20260101T000000.000Z", "20260102T000000.000Z"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two runs, with some of what should not get out."""
+    root = tmp_path / "runs"
+    (tmp_path / "secret").write_text("nobody may read this")
+    first = recorded(root / "register" / FIRST, Plan(seed=1), WRONG_HISTORY, valid_verdict()).path
+    recorded(root / "register" / SECOND, Plan(seed=2, level="one"), WRONG_HISTORY, None)
+    (first / "nodes").mkdir()
+    (first / "nodes" / "n1.log").write_text("started <b>")
+    (first / "report.html").write_text("<!DOCTYPE html><p>the report")
+    (first / "nodes" / "link").symlink_to(tmp_path / "secret")
+    (first / "up").symlink_to(tmp_path, target_is_directory=True)
+    (root / "latest").symlink_to("register/" + SECOND)
+    outside = recorded(tmp_path / "elsewhere" / "run", Plan(seed=3), WRONG_HISTORY, None)
+    (root / "register" / "linked").symlink_to(outside.path, target_is_directory=True)
+    (root / "sideways").symlink_to(outside.path.parent, target_is_directory=True)
+    os.mkfifo(first / "pipe")
+    return root
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[int]:
+    with Server(root, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(root: Path, path: str, method: str = "GET", host: str | None = None) -> tuple[HTTPResponse, str]:
+    with serving(root) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.putrequest(method, path, skip_host=True)
+        connection.putheader("Host", host or f"127.0.0.1:{port}")
+        connection.endheaders()
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+    return response, text
+
+
+def test_the_list_has_every_run_the_newest_first_and_none_by_a_link(root: Path) -> None:
+    response, text = ask(root, "/")
+    assert response.status == 200
+    assert re.findall(r'<a href="(/runs/[^"]*)"', text) == [
+        f"/runs/register/{SECOND}/",
+        f"/runs/register/{FIRST}/",
+    ]
+    assert "not judged" in text
+    assert 'class="status valid"' in text
+
+
+def test_a_run_shows_its_files_and_its_report(root: Path) -> None:
+    _, text = ask(root, f"/runs/register/{FIRST}/")
+    linked = re.findall(r'<a href="([^"]*)"', text)
+    assert f"/runs/register/{FIRST}/report.html" in linked
+    assert f"/runs/register/{FIRST}/nodes/n1.log" in linked
+    assert not any("link" in place or "pipe" in place or "/up" in place for place in linked)
+
+
+def test_a_file_is_text_and_a_report_is_a_page_without_a_way_out(root: Path) -> None:
+    response, text = ask(root, f"/runs/register/{FIRST}/nodes/n1.log")
+    assert (response.status, text) == (200, "started <b>")
+    assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    response, text = ask(root, f"/runs/register/{FIRST}/report.html")
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = response.headers["Content-Security-Policy"]
+    assert "sandbox allow-scripts" in policy
+    assert "default-src 'none'" in policy
+    assert "the report" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/runs/register/{FIRST}/../../../secret",
+        f"/runs/register/{FIRST}/%2e%2e/%2e%2e/%2e%2e/secret",
+        f"/runs/register/{FIRST}/..%2f..%2f..%2fsecret",
+        f"/runs/register/{FIRST}/nodes/link",
+        f"/runs/register/{FIRST}/up/secret",
+        f"/runs/register/{FIRST}/pipe",
+        f"/runs/register/{FIRST}//secret",
+        f"/runs/register/{FIRST}/nodes",
+        f"/runs/register/{FIRST}/plan.json%00",
+        "/runs/register/linked/",
+        "/runs/register/linked/plan.json",
+        "/runs/sideways/run/plan.json",
+        "/runs/../elsewhere/run/plan.json",
+        "/runs/%2e%2e/elsewhere%2frun/plan.json",
+        "/runs/register/nothing/",
+        "/compare?a=../elsewhere/run&b=register/" + FIRST,
+        "/compare",
+        "/secret",
+        "//secret",
+        "/runs/register/" + "x" * 5000 + "/",
+    ],
+)
+def test_nothing_is_read_but_the_files_of_the_runs(root: Path, path: str) -> None:
+    response, text = ask(root, path)
+    assert response.status == 404
+    assert "nobody may read this" not in text
+    assert "seed" not in text
+
+
+def test_a_run_whose_history_is_a_link_is_none(root: Path, tmp_path: Path) -> None:
+    run = recorded(root / "kv" / FIRST, Plan(), WRONG_HISTORY, None)
+    assert ("kv", FIRST) in paths.runs(root)
+    run.history.unlink()
+    run.history.symlink_to(tmp_path / "secret")
+    assert ("kv", FIRST) not in paths.runs(root)
+
+
+def test_two_runs_are_shown_side_by_side(root: Path) -> None:
+    response, text = ask(root, f"/compare?a=register%2F{FIRST}&b=register%2F{SECOND}")
+    assert response.status == 200
+    assert "level: &#x27;linearizable&#x27; in A, &#x27;one&#x27; in B" in text
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "127.0.0.1.evil.example", "[::1"])
+def test_a_page_from_elsewhere_cannot_reach_it_by_its_own_name(root: Path, host: str) -> None:
+    response, text = ask(root, "/", host=host or " ")
+    assert response.status == 421
+    assert FIRST not in text
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:80", "192.0.2.1"])
+def test_who_asks_by_an_address_is_answered(root: Path, host: str) -> None:
+    assert ask(root, "/", host=host)[0].status == 200
+
+
+def test_it_only_reads(root: Path) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert ask(root, "/", method)[0].status == 501
+    response, text = ask(root, f"/runs/register/{FIRST}/plan.json", "HEAD")
+    assert (response.status, text) == (200, "")
+    assert int(response.headers["Content-Length"]) > 100
+
+
+def test_names_from_a_run_are_escaped(root: Path) -> None:
+    run = recorded(root / "register" / "<b>hi", Plan(level="<i>"), WRONG_HISTORY, None)
+    (run.path / "<script>.log").write_text("x")
+    assert "<b>hi" not in ask(root, "/")[1]
+    _, text = ask(root, "/runs/register/%3Cb%3Ehi/")
+    assert "<script>" not in text
+    assert ask(root, "/runs/register/%3Cb%3Ehi/%3Cscript%3E.log")[1] == "x"
+
+
+def test_an_address_that_makes_no_sense_is_refused(root: Path) -> None:
+    assert ask(root, "//[/")[0].status in (400, 404)
+
+
+def test_a_directory_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
+    assert "harness run" in ask(tmp_path, "/")[1]
+
+
+def test_the_command_says_where_it_serves_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    two(tmp_path / "runs" / "kv")
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "serve", "--port", "0"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+        assert found is not None
+        connection = HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+        connection.request("GET", "/")
+        assert "2 runs" in connection.getresponse().read().decode()
+        connection.close()
+        process.send_signal(2)
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--port", "99999"), "--port is 99999; allowed: a whole number from 0 to 65535"),
+        (("--runs", "nowhere"), "nowhere is not a directory"),
+        (("--host", "192.0.2.1", "--port", "0"), "192.0.2.1, port 0 cannot be listened on"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    (tmp_path / "runs").mkdir()
+    done = harness(tmp_path, "serve", *words)
+    assert (done.returncode, done.stdout) == (254, "")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,105 @@
+"""Two runs side by side, from their directories."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from checkers.history import Op
+from checkers.verdict import Status, Verdict
+from harness import compare, compare_command
+from harness.plan import Plan, save
+from harness.report.artifacts import RunDir
+from harness.report.summary import RunSummary, as_json
+from tests.support.command import harness
+from tests.support.sample_run import ENTRIES, WRONG_HISTORY, history, valid_verdict
+
+
+def recorded(path: Path, plan: Plan, events: list[Op], verdict: Verdict | None) -> RunDir:
+    path.mkdir(parents=True)
+    run = RunDir(path)
+    save(plan, run.plan)
+    run.history.write_bytes(b"".join(msgspec.json.encode(op) + b"\n" for op in events))
+    if verdict is not None:
+        run.write_results(as_json(RunSummary(plan, events, verdict, ENTRIES, "", path)))
+    return run
+
+
+def two(folder: Path) -> tuple[RunDir, RunDir]:
+    wrong = Verdict("run", Status.INVALID, "no", parts=(Verdict("linearizable", Status.INVALID, "no"),))
+    return (
+        recorded(folder / "a", Plan(seed=1), history(10, 100), valid_verdict()),
+        recorded(folder / "b", Plan(seed=1, level="one"), history(10, 50), wrong),
+    )
+
+
+def test_verdicts_rates_latencies_and_faults_are_there_for_both(tmp_path: Path) -> None:
+    found = compare.compare(*two(tmp_path))
+    assert (found.a.status, found.b.status) == ("valid", "invalid")
+    assert found.a.checkers["linearizable"] == "valid"
+    assert found.b.checkers == {"linearizable": "invalid"}
+    assert found.a.operations["all"].total == 1000
+    assert found.b.operations["all"].total == 500
+    assert found.a.operations["read"].ok == 500
+    assert found.a.operations["read"].rate == pytest.approx(500 / found.a.duration_s)
+    assert 1 < found.a.operations["read"].latencies_ms["p50_ms"] < 20  # type: ignore[operator]
+    assert found.a.faults["kill"] == compare.Faults(2, 1, 1)
+
+
+def test_the_plans_differ_in_what_determines_a_run_only(tmp_path: Path) -> None:
+    a = Plan(seed=1, argv=("harness", "run"), versions={"trio": "1"})
+    assert compare.differences(a, msgspec.structs.replace(a, argv=(), versions={})) == []
+    (found,) = compare.differences(a, msgspec.structs.replace(a, level="one"))
+    assert (found.field, found.a, found.b) == ("level", "linearizable", "one")
+
+
+def test_histories_part_at_the_first_event_that_is_another() -> None:
+    assert compare.parting(WRONG_HISTORY, list(WRONG_HISTORY)) is None
+    other = [*WRONG_HISTORY[:3], msgspec.structs.replace(WRONG_HISTORY[3], key="r9"), *WRONG_HISTORY[4:]]
+    found = compare.parting(WRONG_HISTORY, other)
+    assert found == compare.Parting(3, WRONG_HISTORY[3], other[3])
+    assert compare.parting(WRONG_HISTORY, WRONG_HISTORY[:5]) == compare.Parting(5, WRONG_HISTORY[5], None)
+
+
+def test_a_run_that_was_not_judged_has_no_verdict(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "killed", Plan(), WRONG_HISTORY, None)
+    found = compare.compare(run, run)
+    assert (found.a.status, found.a.checkers, found.a.faults) == (None, {}, {})
+    assert found.parting is None
+    assert "The plans are the same." in compare_command.sentences(found)
+
+
+def test_a_run_on_itself_differs_in_nothing(tmp_path: Path) -> None:
+    a, _ = two(tmp_path)
+    assert all(change == "" for *_, change in compare_command.rows(compare.compare(a, a)))
+
+
+def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
+    two(tmp_path)
+    done = harness(tmp_path, "compare", "a", "b")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"verdict +valid +invalid", done.stdout)
+    assert "level: 'linearizable' in A, 'one' in B" in done.stdout
+    assert "The histories part at event" in done.stdout
+    told = json.loads(harness(tmp_path, "compare", "a", "b", "--json").stdout)
+    assert told["a"]["status"] == "valid"
+    assert told["plans"] == [{"field": "level", "a": "linearizable", "b": "one"}]
+
+
+def test_what_is_no_run_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    two(tmp_path)
+    done = harness(tmp_path, "compare", "a", "c")
+    assert (done.returncode, done.stdout) == (254, "")
+    assert done.stderr.startswith("harness: c does not exist")
+
+
+def test_a_run_that_failed_says_so(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "f", Plan(), WRONG_HISTORY, None)
+    summary = RunSummary(Plan(), WRONG_HISTORY, valid_verdict(), (), "", run.path)
+    run.write_results(as_json(replace(summary, failures=["n1 ended"])))
+    assert compare.summarize(run).status == "failed"
