@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from harness.cluster.base import Behaviour, Evidence, Grudge
@@ -9,17 +10,17 @@ from harness.sim.host import Host
 from harness.sim.network import Network, Timed
 
 
-class NetworkFaults:
+class NetworkFaults(ABC):
     """Implements `Partition`, `ClientPartition` and `Packets`, in virtual time."""
 
     _network: Network
 
+    @abstractmethod
     def _named(self, nodes: Iterable[str]) -> list[Host]:
         """The named hosts, in the cluster's order; raises `ClusterError`."""
-        raise NotImplementedError
 
-    async def _accepts(self, node: str, client: bool) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    async def _accepts(self, node: str, client: bool) -> bool: ...
 
     # Partition -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.systems.base import Site, System
 Value = dict[str, Any]
 
 
-class Hosts:
+class Hosts(ABC):
     """`sites` and `hands` are by node, spares included, and filled by `setup`. `shared_kernel`: which nodes
     share a kernel with another node or with this machine, so that its clock is not theirs alone. `faults`:
     the names of those that will be made, as some need a node to be prepared before it starts."""
@@ -28,15 +29,15 @@ class Hosts:
     shared_kernel: frozenset[str]
     faults: frozenset[str]
 
-    def states(self) -> dict[str, NodeState]:
-        raise NotImplementedError
+    @abstractmethod
+    def states(self) -> dict[str, NodeState]: ...
 
     # What the parts extend, each calling `super()` first --------------------------------------------
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # noqa: B027 -- not every part has something to do
         """Once, in `setup`: the hands answer, homes are there, nothing runs. Raises `ClusterError`."""
 
-    async def before_start(self, nodes: Sequence[str]) -> None:
+    async def before_start(self, nodes: Sequence[str]) -> None:  # noqa: B027 -- the same
         """Each time before the daemons of these nodes are started. Raises `ClusterError`."""
 
     def environment(self, node: str) -> dict[str, str]:

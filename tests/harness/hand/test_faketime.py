@@ -201,13 +201,13 @@ def test_a_process_drifts_from_now_on_and_keeps_what_it_gained(clock: Clock) -> 
     clock.do("drift", rate_ppm=200_000)
     begun = time.monotonic()
     gained = 0.0
-    while gained < 50:
+    while gained < 51:
         since_begun = time.monotonic() - begun
         gained = clock.ahead_ms() - 5000
         assert 200 * since_begun - 3 < gained < 200 * (time.monotonic() - asked) + 3
     clock.do("drift", rate_ppm=0)
     kept = clock.ahead_ms()
-    assert kept >= 5049, "to look at two clocks takes a moment"
+    assert kept >= 5050
     before = time.monotonic()
     while time.monotonic() < before + 0.1:
         assert clock.ahead_ms() == pytest.approx(kept, abs=4)
