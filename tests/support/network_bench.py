@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from harness.cluster.base import Grudge
+from harness.cluster.base import Grudge, NodeState
 from harness.cluster.hosts.hand import Hand
 from harness.cluster.hosts.network import Network
 from harness.lab.client import ClientNamespace
@@ -46,6 +46,9 @@ class Bench(Network):
             host.name: Site(host.name, Connection(host), host.address, "/srv/x", True) for host in made.hosts
         }
         self.hands = {}
+
+    def states(self) -> dict[str, NodeState]:
+        return {}
 
     async def begin(self) -> None:
         async with trio.open_nursery() as nursery:
@@ -165,12 +168,11 @@ class Stage:
     """A trio of its own in a thread, so that hands stay from one test to the next."""
 
     def __init__(self, made: Lab) -> None:
-        self.made = made
+        self.bench = Bench(made)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=trio.run, args=[self._main])
 
     async def _main(self) -> None:
-        self.bench = Bench(self.made)
         self.token = trio.lowlevel.current_trio_token()
         self.enough = trio.Event()
         try:

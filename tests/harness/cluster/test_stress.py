@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from harness.cluster.base import Stress
+from harness.cluster.base import NodeState, Stress
 from harness.cluster.hosts import hand
 from harness.cluster.hosts.stress import Stressing
 from harness.cluster.stress import SHARED_BYTES_MAX, OwnStress, burnt, hogged, relaxed
@@ -127,6 +127,9 @@ class Hosts(Stressing):
         self.hands = hands
         self.nodes, self.spares = tuple(hands), ()
         self.shared_kernel = frozenset(hands)
+
+    def states(self) -> dict[str, NodeState]:
+        return dict.fromkeys(self.nodes, "up")
 
 
 @pytest.fixture(scope="module")
