@@ -1,8 +1,8 @@
 """Seam 2: a cluster is nodes that can be talked to and, as far as it is able, broken.
 
 Every cluster is a `Cluster`; what else it can do it says by having the methods of `Kill`, `Stop`, `Pause`,
-`Partition`, `ClientPartition`, `Packets`, `Clock`, `Strobe`, `Drift`, `Disk`, `Rot`, `Files`, `Power`,
-`Stress`, `Membership` or `Roles` (ask with `isinstance`). Every method is a coroutine.
+`Partition`, `ClientPartition`, `Packets`, `Distances`, `Clock`, `Strobe`, `Drift`, `Disk`, `Rot`, `Files`,
+`Power`, `Stress`, `Membership` or `Roles` (ask with `isinstance`). Every method is a coroutine.
 Real clusters run them under trio; the simulated one runs them in virtual time, where they await nothing but
 the simulated world.
 
@@ -22,6 +22,9 @@ from store.core.messages import Body, Response
 
 Grudge = Mapping[str, frozenset[str]]
 """For each node, the nodes whose messages do not reach it. Absent: it hears everybody."""
+
+LateMs = Mapping[str, Mapping[str, float]]
+"""For each node, by how much what it sends to others is late, each by its name."""
 
 NodeState = Literal["up", "down", "paused"]
 
@@ -170,6 +173,17 @@ class Packets(Protocol):
     async def unshape(self) -> Evidence:
         """Packets pass as usual. The evidence says what was seen since the last `shape`."""
         ...
+
+
+@runtime_checkable
+class Distances(Protocol):
+    async def set_apart(self, late_ms: LateMs) -> Evidence:
+        """From now on what nodes send each other takes so much longer, as if they were that far apart; what
+        is not named does not (replacing what was before, and any `shape`, as that replaces this). It bites if
+        all that was named was seen to be late. Raises `ClusterError` for what a node's system cannot do."""
+        ...
+
+    async def bring_together(self) -> Evidence: ...
 
 
 @runtime_checkable

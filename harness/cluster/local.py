@@ -17,8 +17,9 @@ from typing import Final
 
 import trio
 
-from harness.cluster.base import ClusterError, Evidence, Grudge, NodeState, NotSent, Session
+from harness.cluster.base import ClusterError, Evidence, Grudge, LateMs, NodeState, NotSent, Session
 from harness.cluster.buckets import bucket_lines
+from harness.cluster.distances import evidence, links
 from harness.cluster.members import RESTORE_LIMIT_S, ROLES, Members, spare_names, until_serving
 from harness.cluster.pace import timing
 from harness.cluster.process import NodeProcess, comes_true
@@ -29,6 +30,8 @@ from harness.cluster.stress import OwnStress
 CLUSTER_NAME: Final = "local"
 CUT_PROBE_S: Final = 0.5
 """How long a cut is watched for the first message that it holds back."""
+APART_PROBE_S: Final = 2.0
+"""How long, beyond the longest way, it is awaited that something has come over each; gossip does."""
 MESH_LIMIT_S: Final = 10.0
 """How long nodes that have just started may take to connect to each other; they try every second or so."""
 STOP_LIMIT_S: Final = 10.0
@@ -53,8 +56,8 @@ class _Node:
 
 
 class LocalCluster(OwnStress):
-    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `Membership`, `Roles` and `Stress`; to be
-    used from the main thread. Raises `ClusterError` for a node that it does not have."""
+    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `Distances`, `Membership`, `Roles` and
+    `Stress`; to be used from the main thread. Raises `ClusterError` for a node that it does not have."""
 
     name = CLUSTER_NAME
     role_names = ROLES
@@ -216,6 +219,21 @@ class LocalCluster(OwnStress):
     async def heal(self) -> Evidence:
         held = self._proxy.heal()
         return Evidence(bit=held.biting > 0, detail=str(held) if held.links else "nothing was cut")
+
+    # Distances -------------------------------------------------------------------------------------
+
+    async def set_apart(self, late_ms: LateMs) -> Evidence:
+        for source, targets in late_ms.items():
+            self._named((source, *targets))
+        self._proxy.stretch(late_ms)
+        owed = links(late_ms)
+        limit_s = APART_PROBE_S + max(owed.values(), default=0) / 1000
+        await comes_true(lambda: owed.keys() <= self._proxy.took_ms().keys(), limit_s)
+        return evidence(owed, self._proxy.took_ms(), "ways")
+
+    async def bring_together(self) -> Evidence:
+        late = self._proxy.stretch({})
+        return Evidence(bit=late > 0, detail=f"{late} chunks of what nodes sent were late")
 
     # Roles -----------------------------------------------------------------------------------------
 

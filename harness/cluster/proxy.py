@@ -7,7 +7,9 @@ nothing gets through. TCP would retransmit what was dropped, so after the cut th
 order and once. What a link holds is bounded; beyond that the source feels backpressure, as from a full send
 buffer.
 
-Left out: delay, loss and throttling. What a target writes back on a link is dropped: the links are one-way.
+A link may be long: then what enters it comes out that much later, in order.
+
+Left out: loss and throttling. What a target writes back on a link is dropped: the links are one-way.
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ from typing import Final, NamedTuple
 
 import trio
 
-from harness.cluster.base import Grudge
+from harness.cluster.base import Grudge, LateMs
 
 Address = tuple[str, int]
+_Chunk = tuple[float, bytes | bytearray]
+"""When it entered, and what."""
 
 HELD_BYTES_MAX: Final = 1 << 18
 """What one cut connection holds back before its source feels it."""
 _CHUNK_BYTES: Final = 1 << 16
+_CHUNKS_UNDER_WAY: Final = 1024
+"""On one connection; then its source feels it."""
 _BACKLOG: Final = 128
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -59,6 +65,13 @@ class Link:
         """Connections of the source that go through to the target now, and over which something has come."""
         self.held_bytes = 0
         self.held_connections = 0
+        self.late_s = 0.0
+        """How long everything is on its way."""
+        self.took_s: float | None = None
+        """How long what came out last was on its way, of what has entered since it was `stretched`."""
+        self.late_chunks = 0
+        """How many those are."""
+        self.stretched = 0.0
         self._healed = trio.Event()
         self._healed.set()
         self._readings: set[trio.CancelScope] = set()
@@ -77,12 +90,18 @@ class Link:
         for reading in self._readings:
             reading.cancel()
 
+    def stretch(self, late_s: float) -> None:
+        self.late_s = late_s
+        self.late_chunks = 0
+        self.took_s = None
+        self.stretched = trio.current_time()
+
     async def serve(self, incoming: trio.SocketStream) -> None:
         """Carry one connection of the source until either end closes it or the target is down."""
         async with incoming:
             if self.is_cut:
                 self.held_connections += 1
-            await self._passable()
+            await self.passable()
             try:
                 if self.route is not None:
                     await self._carry(incoming, self.route)
@@ -92,13 +111,16 @@ class Link:
     async def _carry(self, incoming: trio.SocketStream, address: Address) -> None:
         async with await _dial(address) as outgoing, trio.open_nursery() as nursery:
             nursery.start_soon(self._watch, outgoing, nursery.cancel_scope)
+            road = _Road(self, outgoing)
+            nursery.start_soon(road.deliver)
             counted = 0
             try:
                 while data := await incoming.receive_some(_CHUNK_BYTES):
-                    await outgoing.send_all(await self._hold(incoming, data) if self.is_cut else data)
+                    await road.send(await self._hold(incoming, data) if self.is_cut else data)
                     self.carried += 1 - counted
                     counted = 1
-                await self._passable()
+                await road.empty()
+                await self.passable()
             finally:
                 self.carried -= counted
             nursery.cancel_scope.cancel()
@@ -115,17 +137,17 @@ class Link:
                     break
             held += more
             self.held_bytes += len(more)
-        await self._passable()
+        await self.passable()
         return held
 
     async def _watch(self, outgoing: trio.SocketStream, carrying: trio.CancelScope) -> None:
         """End the connection when the target has closed it, and the source can know of that."""
         while await outgoing.receive_some(_CHUNK_BYTES):
             pass
-        await self._passable()
+        await self.passable()
         carrying.cancel()
 
-    async def _passable(self) -> None:
+    async def passable(self) -> None:
         while self.is_cut:
             await self._healed.wait()
 
@@ -137,6 +159,42 @@ class Link:
                 yield
             finally:
                 self._readings.discard(reading)
+
+
+class _Road:
+    """What one connection has on its way over a link."""
+
+    def __init__(self, link: Link, outgoing: trio.SocketStream) -> None:
+        self._link = link
+        self._outgoing = outgoing
+        self._enter, self._leave = trio.open_memory_channel[tuple[float, bytes | bytearray]](
+            _CHUNKS_UNDER_WAY
+        )
+        self._under_way = 0
+        self._all_out = trio.Event()
+
+    async def send(self, data: bytes | bytearray) -> None:
+        if self._under_way or self._link.late_s:
+            self._under_way += 1
+            await self._enter.send((trio.current_time(), data))
+        else:
+            await self._outgoing.send_all(data)
+
+    async def deliver(self) -> None:
+        async for entered, data in self._leave:
+            await trio.sleep_until(entered + self._link.late_s)
+            await self._link.passable()
+            await self._outgoing.send_all(data)
+            if entered >= self._link.stretched:
+                self._link.took_s = trio.current_time() - entered
+                self._link.late_chunks += 1
+            self._under_way -= 1
+        self._all_out.set()
+
+    async def empty(self) -> None:
+        """Nothing more enters; wait until everything is out."""
+        self._enter.close()
+        await self._all_out.wait()
 
 
 class Proxy:
@@ -182,6 +240,17 @@ class Proxy:
                 link.cut()
             else:
                 link.heal()
+
+    def stretch(self, late_ms: LateMs) -> int:
+        """From now on exactly these links are so long. How many chunks have come late since the last time."""
+        late = sum(link.late_chunks for link in self._links.values())
+        for (source, target), link in self._links.items():
+            link.stretch(late_ms.get(source, {}).get(target, 0.0) / 1000)
+        return late
+
+    def took_ms(self) -> dict[tuple[str, str], float]:
+        """How long the last chunk was on its way over each link, of those that came out since `stretch`."""
+        return {pair: link.took_s * 1000 for pair, link in self._links.items() if link.took_s is not None}
 
     def heal(self) -> Held:
         """Let everything through again, the backlog first; what was held back until now."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from harness.cluster.base import Behaviour, Evidence, Grudge
+from harness.cluster.base import Behaviour, Evidence, Grudge, LateMs
+from harness.cluster.distances import evidence, links
 from harness.sim.host import Host
 from harness.sim.network import Network, Timed
+from harness.sim.world import MS
 
 
 class NetworkFaults(ABC):
-    """Implements `Partition`, `ClientPartition` and `Packets`, in virtual time."""
+    """Implements `Partition`, `ClientPartition`, `Packets` and `Distances`, in virtual time."""
 
     _network: Network
 
@@ -67,6 +69,7 @@ class NetworkFaults(ABC):
 
     async def shape(self, nodes: tuple[str, ...], behaviour: Behaviour) -> Evidence:
         names = [host.name for host in self._named(nodes)]
+        self._network.set_apart({})
         self._network.shape((), behaviour)
         before = await self._network.time_probes(names)
         self._network.shape(names, behaviour)
@@ -77,8 +80,23 @@ class NetworkFaults(ABC):
 
     async def unshape(self) -> Evidence:
         treated = self._network.treated()
+        self._network.set_apart({})
         self._network.shape((), Behaviour())
         return Evidence(bit=treated.sent > 0, detail=str(treated))
+
+    # Distances -------------------------------------------------------------------------------------
+
+    async def set_apart(self, late_ms: LateMs) -> Evidence:
+        for source, targets in late_ms.items():
+            self._named((source, *targets))
+        self._network.shape((), Behaviour())
+        self._network.set_apart(late_ms)
+        reached = await self._network.probe()
+        return evidence(links(late_ms), {link: took_ns / MS for link, took_ns in reached.items()}, "ways")
+
+    async def bring_together(self) -> Evidence:
+        late = self._network.set_apart({})
+        return Evidence(bit=late > 0, detail=f"{late} messages were late")
 
 
 def _shows(behaviour: Behaviour, before: Timed, after: Timed) -> bool:

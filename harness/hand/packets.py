@@ -1,7 +1,7 @@
-"""What happens to packets between nodes: tc's netem where they leave, below a class of HTB of our own.
+"""What happens to packets between nodes: tc's netem where they leave, below classes of HTB of our own.
 
 An HTB without a default lets all that no filter picks pass at once, so only packets to the addresses that are
-named suffer. Its class alone limits a rate; everything else is netem's. But packets are lost where they
+named suffer. Its classes alone limit a rate; everything else is netem's. But packets are lost where they
 arrive, by iptables: that takes no netem, and it counts.
 
 On a device there may only be what the kernel itself put there (its handles are 0); it does so again when ours
@@ -23,8 +23,8 @@ LOSS = (Chain(iptables.PREFIX + "LOSS", "INPUT"),)
 KIND = "qdisc"
 """The kind of our entries in the undo log: {"device": its name}."""
 ROOT = "5c0e:"
-CLASS = "5c0e:1"
-LEAF = "5c0f:"
+LEAVES = range(0x5C0F, 0x5D00)
+"""The handles of what is below the classes 1, 2, and so on."""
 FULL_RATE = "10gbit"
 QUEUE_PACKETS = 10_000
 BURST_BYTES_MIN = 4_000
@@ -64,7 +64,10 @@ def foreign(there: Sequence[Qdisc], device: str) -> List[Qdisc]:
     return [
         qdisc
         for qdisc in there
-        if qdisc.device == device and qdisc.kind not in _BESIDE and qdisc.handle not in ("0:", ROOT, LEAF)
+        if qdisc.device == device
+        and qdisc.kind not in _BESIDE
+        and qdisc.handle not in ("0:", ROOT)
+        and int(qdisc.handle[:-1], 16) not in LEAVES
     ]
 
 
@@ -95,37 +98,57 @@ def netem(behaviour: Value) -> List[str]:
     return ["limit", str(QUEUE_PACKETS), *words] if words else []
 
 
-def additions(device: str, addresses: Sequence[str], behaviour: Value) -> List[str]:
-    """The lines for `tc -batch` that make it so on a device that has nothing of ours."""
-    rate = f"rate {FULL_RATE}"
-    if behaviour.get("rate_kbit"):
-        bytes_10ms = int(behaviour["rate_kbit"]) * 1000 // 8 // 100
-        burst = max(BURST_BYTES_MIN, bytes_10ms)
-        rate = f"rate {int(behaviour['rate_kbit'])}kbit burst {burst} cburst {burst}"
-    lines = [
-        f"qdisc add dev {device} root handle {ROOT} htb",
-        f"class add dev {device} parent {ROOT} classid {CLASS} htb {rate} quantum 60000",
-    ]
-    words = netem(behaviour)
-    if words:
-        lines.append(f"qdisc add dev {device} parent {CLASS} handle {LEAF} netem {' '.join(words)}")
-    for address in addresses:
-        ip, bits = ("ip", 32) if family(address) == 4 else ("ip6", 128)
-        kind = "protocol ip prio 1" if ip == "ip" else "protocol ipv6 prio 2"
-        lines.append(
-            f"filter add dev {device} parent {ROOT} {kind} u32 match {ip} dst {address}/{bits} flowid {CLASS}"
+class Share(NamedTuple):
+    """How what is sent to some addresses behaves."""
+
+    addresses: Sequence[str]
+    behaviour: Value
+
+
+def additions(device: str, shares: Sequence[Share]) -> List[str]:
+    """The lines for `tc -batch` that make it so on a device that has nothing of ours. Raises `Refused` for
+    more shares than there are handles."""
+    if len(shares) > len(LEAVES):
+        raise Refused(
+            f"at most {len(LEAVES)} peers can be at a distance of their own, not {len(shares)}"
         )
+    lines = [f"qdisc add dev {device} root handle {ROOT} htb"]
+    for number, (addresses, behaviour) in enumerate(shares, 1):
+        name = f"{ROOT}{number:x}"
+        lines.append(
+            f"class add dev {device} parent {ROOT} classid {name} htb {_rate(behaviour)} quantum 60000"
+        )
+        words = netem(behaviour)
+        if words:
+            leaf = f"{LEAVES[number - 1]:x}:"
+            lines.append(f"qdisc add dev {device} parent {name} handle {leaf} netem {' '.join(words)}")
+        lines += [_filter(device, address, name) for address in addresses]
     return lines
 
 
+def _rate(behaviour: Value) -> str:
+    if not behaviour.get("rate_kbit"):
+        return f"rate {FULL_RATE}"
+    bytes_10ms = int(behaviour["rate_kbit"]) * 1000 // 8 // 100
+    burst = max(BURST_BYTES_MIN, bytes_10ms)
+    return f"rate {int(behaviour['rate_kbit'])}kbit burst {burst} cburst {burst}"
+
+
+def _filter(device: str, address: str, name: str) -> str:
+    ip, bits = ("ip", 32) if family(address) == 4 else ("ip6", 128)
+    kind = "protocol ip prio 1" if ip == "ip" else "protocol ipv6 prio 2"
+    return f"filter add dev {device} parent {ROOT} {kind} u32 match {ip} dst {address}/{bits} flowid {name}"
+
+
 def passed(shown: str) -> Value:
-    """How many packets `left` through our class and for how many there was no `room`, given what
+    """How many packets `left` through our classes and for how many there was no `room`, given what
     `tc -s class show` says."""
-    _, found, rest = shown.partition(f"class htb {CLASS} ")
-    match = _SENT.search(rest) if found else None
-    if match is None:
-        return {"left": 0, "room": 0}
-    return {"left": int(match.group(2)), "room": int(match.group(3))}
+    _, *ours = shown.split(f"class htb {ROOT}")
+    found = [match for match in map(_SENT.search, ours) if match]
+    return {
+        "left": sum(int(match.group(2)) for match in found),
+        "room": sum(int(match.group(3)) for match in found),
+    }
 
 
 def shape(context: Context, args: Value) -> Value:
@@ -136,7 +159,7 @@ def shape(context: Context, args: Value) -> Value:
     behaviour, losing = args["behaviour"], args["losing"]
     spare_controller(losing)
     if args["peers"]:
-        _leaving(context, list(args["peers"].values()), behaviour)
+        _leaving(context, [Share(list(args["peers"].values()), behaviour)])
     share = f"{behaviour.get('loss', 0):.6f}"
     rules: Dict[int, Dict[Chain, List[str]]] = {}
     for address in losing.values():
@@ -145,6 +168,16 @@ def shape(context: Context, args: Value) -> Value:
         here = rules.setdefault(version, {LOSS[0]: [*iptables.NEIGHBOURS[version]]})
         here[LOSS[0]] += [f"-s {address}", dropping]
     iptables.lay(context, rules, LOSS)
+    return before
+
+
+def set_apart(context: Context, args: Value) -> Value:
+    """From now on what is sent to each of `peers` ({"address", "late_ms"} by name) is so late. Answers like
+    `treated`, of what was there before."""
+    before = unshape(context, {})
+    shares = [Share([peer["address"]], {"delay_ms": peer["late_ms"]}) for peer in args["peers"].values()]
+    if shares:
+        _leaving(context, shares)
     return before
 
 
@@ -174,11 +207,17 @@ def undo(args: Value) -> str:
     return f"{device}: our qdisc removed"
 
 
-OPERATIONS: Dict[str, Operation] = {"shape": shape, "treated": treated, "unshape": unshape}
+OPERATIONS: Dict[str, Operation] = {
+    "shape": shape,
+    "set-apart": set_apart,
+    "treated": treated,
+    "unshape": unshape,
+}
 UNDOERS: Dict[str, Undoer] = {KIND: undo}
 
 
-def _leaving(context: Context, addresses: Sequence[str], behaviour: Value) -> None:
+def _leaving(context: Context, shares: Sequence[Share]) -> None:
+    addresses = [address for share in shares for address in share.addresses]
     asked = "".join(f"route get {address}\n" for address in addresses)
     _, told, _ = tool.attempt(["ip", "-force", "-batch", "-"], stdin=asked)
     reached = devices(told, addresses)
@@ -193,10 +232,18 @@ def _leaving(context: Context, addresses: Sequence[str], behaviour: Value) -> No
     for device in reached:
         context.undo.add(KIND, {"device": device})
         try:
-            _add(additions(device, reached[device], behaviour))
+            _add(additions(device, _among(shares, reached[device])))
         except Refused:
             unshape(context, {})
             raise
+
+
+def _among(shares: Sequence[Share], reached: Sequence[str]) -> List[Share]:
+    """What of the shares is sent over the device by which these are reached."""
+    found = [
+        Share([each for each in share.addresses if each in reached], share.behaviour) for share in shares
+    ]
+    return [share for share in found if share.addresses]
 
 
 def _told(devices: Sequence[str], found: Sequence[iptables.Counted]) -> Value:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log
 from typing import Final, NamedTuple
 
-from harness.cluster.base import Behaviour
+from harness.cluster.base import Behaviour, LateMs
 from harness.sim.packets import Shaper, Treated
 from harness.sim.world import MS, US, World
 from store.core.machine import FromPeer
@@ -29,9 +29,8 @@ PROBE_BYTES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
-    """A message takes `delay_min_us` plus an exponentially distributed time of mean `delay_mean_us`, and from
-    one node to another that is far away `distances_us` more. The fractions are of the messages between nodes,
-    0 to 1; a duplicate arrives at a time of its own."""
+    """A message takes `delay_min_us` plus an exponentially distributed time of mean `delay_mean_us`. The
+    fractions are of the messages between nodes, 0 to 1; a duplicate arrives at a time of its own."""
 
     delay_min_us: int = 200
     delay_mean_us: int = 800
@@ -39,7 +38,6 @@ class NetworkOptions:
     client_delay_mean_us: int = 100
     loss_fraction: float = 0.0
     duplicate_fraction: float = 0.0
-    distances_us: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("delay_min_us", "delay_mean_us", "client_delay_min_us", "client_delay_mean_us"):
@@ -70,10 +68,11 @@ class Timed(NamedTuple):
 
 
 class _Link:
-    __slots__ = ("cut", "distance_ns", "dropped", "receive")
+    __slots__ = ("cut", "distance_ns", "dropped", "late", "receive")
 
-    def __init__(self, receive: Callable[[FromPeer], None], distance_us: int) -> None:
-        self.distance_ns = distance_us * US
+    def __init__(self, receive: Callable[[FromPeer], None]) -> None:
+        self.distance_ns = 0
+        self.late = 0
         self.cut = False
         self.dropped = 0
         self.receive = receive
@@ -99,11 +98,7 @@ class Network:
         self._lonely: dict[str, int] = {}
         self._perfect = options.loss_fraction == 0 and options.duplicate_fraction == 0
         self._links = {
-            source: {
-                target: _Link(receive, options.distances_us.get((source, target), 0))
-                for target, receive in receivers.items()
-                if target != source
-            }
+            source: {target: _Link(receive) for target, receive in receivers.items() if target != source}
             for source in receivers
         }
 
@@ -122,7 +117,9 @@ class Network:
 
     def _leave(self, link: _Link, event: FromPeer, at: int) -> None:
         world = self._world
-        at += link.distance_ns
+        if link.distance_ns:
+            at += link.distance_ns
+            link.late += 1
         if not self._perfect:
             if self._chance.random() < self._options.duplicate_fraction:
                 world.at(at + self._delay.draw(), self._arrive, link, event)
@@ -185,22 +182,35 @@ class Network:
                 link.cut = source in grudge.get(target, ())
                 link.dropped = 0
 
-    async def probe(self) -> list[tuple[str, str]]:
-        """Send something over every link that is nobody's message, is never lost and counts nowhere, and see
-        over which it arrives."""
-        reached: list[tuple[str, str]] = []
-        last = self._world.now
+    def set_apart(self, late_ms: LateMs) -> int:
+        """From now on messages from one node (the outer name) to another are so late, and no others. How many
+        have been late until now."""
+        late = 0
         for source, links in self._links.items():
             for target, link in links.items():
-                arrival = self._world.now + self._delay.draw()
+                link.distance_ns = int(late_ms.get(source, {}).get(target, 0.0) * MS)
+                late += link.late
+                link.late = 0
+        return late
+
+    async def probe(self) -> dict[tuple[str, str], int]:
+        """Send something over every link that is nobody's message, is never lost and counts nowhere, and see
+        over which it arrives, and after how many ns."""
+        reached: dict[tuple[str, str], int] = {}
+        began = last = self._world.now
+        for source, links in self._links.items():
+            for target, link in links.items():
+                arrival = began + link.distance_ns + self._delay.draw()
                 last = max(last, arrival)
-                self._world.at(arrival, self._probed, link, (source, target), reached)
-        await self._world.sleep(last - self._world.now)
+                self._world.at(arrival, self._probed, link, (source, target), began, reached)
+        await self._world.sleep(last - began)
         return reached
 
-    def _probed(self, link: _Link, name: tuple[str, str], reached: list[tuple[str, str]]) -> None:
+    def _probed(
+        self, link: _Link, name: tuple[str, str], began: int, reached: dict[tuple[str, str], int]
+    ) -> None:
         if not link.cut:
-            reached.append(name)
+            reached[name] = self._world.now - began
 
     def cuts(self) -> list[CutLink]:
         """The links that are cut now, in the order of the nodes."""

@@ -97,6 +97,42 @@ PACKETS = (
     ),
 )
 
+DISTANCES = (
+    Scenario(
+        "two nodes are far from each other",
+        (
+            "n1 put k 1 all -> done",
+            "pace n4 get k all -> measured",
+            "pace n4 get k r=2 -> measured",
+            "pace n2 get k all -> measured",
+            "apart n1 n4 100 n4 n1 50 -> bit",
+            "pace n4 get k all -> slower",
+            "pace n4 get k r=2 ~> as before",
+            "pace n2 get k all ~> as before",
+            "apart n1 n2 100 -> bit",
+            "pace n4 get k all ~> as before",
+            "pace n2 get k all -> slower",
+            "together -> bit",
+            "together -> no bite",
+            "pace n2 get k all ~> as before",
+        ),
+    ),
+    Scenario(
+        "distances and shaped packets replace each other",
+        (
+            "n1 put k 1 all -> done",
+            "pace n4 get k all -> measured",
+            "apart n1 n4 100 -> bit",
+            "shape n2 delay_ms=20 -> bit",
+            "apart n1 n2 100 -> bit",
+            "pace n4 get k all ~> as before",
+            "unshape -> bit|no bite",
+            "together -> no bite",
+            "n4 get k all -> 1",
+        ),
+    ),
+)
+
 PROCESSES = (
     Scenario(
         "refused, silent, and ended in good order",
@@ -289,6 +325,7 @@ AGAIN = tuple(
         ("cut n1 / n2 n3 n4", "heal"),
         ("cut-clients n1", "heal-clients"),
         ("shape n1 loss=0.2", "unshape"),
+        ("apart n1 n4 20", "together"),
         ("pause n1", "resume n1"),
         ("stop n1", "start n1"),
         ("power-off n1", "start n1"),
@@ -301,4 +338,4 @@ AGAIN = tuple(
     )
 )
 
-FAULTS = (*PARTITIONS, *PACKETS, *PROCESSES, *CLOCKS, *DISKS, *STRESS, *MEMBERS, *DAMAGE, *AGAIN)
+FAULTS = (*PARTITIONS, *PACKETS, *DISTANCES, *PROCESSES, *CLOCKS, *DISKS, *STRESS, *MEMBERS, *DAMAGE, *AGAIN)

@@ -17,7 +17,7 @@ from harness.cluster.sim import SimCluster, SimOptions
 from harness.systems.store import BundledStore
 from nemesis.compose import FAULTS as FAULT_KINDS
 from store.core.options import Options
-from tests.support.fault_words import claims
+from tests.support.fault_words import NETEM, claims
 from tests.support.stage import NODES, Scenario, Stage
 from tests.support.stage_time import RealTime, VirtualTime
 
@@ -54,10 +54,10 @@ def one_for_each(scenarios: Sequence[Scenario]) -> list[Scenario]:
 
 
 def claimed(
-    scenarios: Sequence[Scenario], cluster: Cluster, also: frozenset[str] = frozenset()
+    scenarios: Sequence[Scenario], cluster: Cluster, lacking: frozenset[str] = frozenset()
 ) -> list[Scenario]:
-    """Those for which it is able to do what they are about; `also` what its methods do not show."""
-    able = claims(cluster) | also
+    """Those for which it is able to do what they are about; `lacking`: what its methods do not show to be."""
+    able = (claims(cluster) | {NETEM}) - lacking
     return [scenario for scenario in scenarios if scenario.requires <= able]
 
 

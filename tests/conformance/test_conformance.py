@@ -11,10 +11,9 @@ from store.core.options import QUIET
 from tests.conformance.faults import FAULTS
 from tests.conformance.playing import claimed, local, play_real, play_simulated, sim
 from tests.conformance.scenarios import SCENARIOS
-from tests.support.fault_words import NETEM
 from tests.support.stage import Scenario
 
-SIMULATED = claimed((*SCENARIOS, *FAULTS), sim(0), also=frozenset({NETEM}))
+SIMULATED = claimed((*SCENARIOS, *FAULTS), sim(0))
 
 
 @pytest.mark.parametrize("scenario", SIMULATED, ids=[scenario.name for scenario in SIMULATED])

@@ -11,10 +11,9 @@ from harness.cluster.base import Evidence
 from tests.conformance.faults import FAULTS
 from tests.conformance.playing import claimed, play_simulated, sim
 from tests.conformance.scenarios import SCENARIOS
-from tests.support.fault_words import NETEM
 from tests.support.stage import Scenario
 
-ABLE = claimed((*SCENARIOS, *FAULTS), sim(0), also=frozenset({NETEM}))
+ABLE = claimed((*SCENARIOS, *FAULTS), sim(0))
 METHODS = {
     "Kill": ("kill", "start"),
     "Stop": ("stop",),
@@ -22,6 +21,7 @@ METHODS = {
     "Partition": ("cut", "heal"),
     "ClientPartition": ("cut_clients", "heal_clients"),
     "Packets": ("shape", "unshape"),
+    "Distances": ("set_apart", "bring_together"),
     "Clock": ("bump", "reset"),
     "Strobe": ("strobe",),
     "Drift": ("drift",),

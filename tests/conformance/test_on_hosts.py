@@ -44,16 +44,17 @@ pytestmark = [
 ]
 
 
-def beyond_methods() -> frozenset[str]:
-    """What hosts are able to do by the grace of their kernel, which in a lab is this machine's."""
+def lacking() -> frozenset[str]:
+    """What hosts are not able to do for want of netem in their kernel, which in a lab is this machine's."""
     tried = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
-    return frozenset({NETEM} if subprocess.run(tried, capture_output=True).returncode == 0 else ())
+    has_netem = subprocess.run(tried, capture_output=True).returncode == 0
+    return frozenset() if has_netem else frozenset({NETEM, "Distances"})
 
 
 def test_a_lab_of_its_own(tmp_path: Path) -> None:
     before = network_and_mounts()
     cluster = on_hosts(OwnLab())
-    scenarios = claimed((*SCENARIOS, *FAULTS), cluster, beyond_methods())
+    scenarios = claimed((*SCENARIOS, *FAULTS), cluster, lacking())
     assert play_real(cluster, scenarios, tmp_path) == []
     assert network_and_mounts() == before
 
@@ -67,7 +68,7 @@ def test_hosts_of_a_file(tmp_path: Path) -> None:
             replace(host, name=name, dial=made.client.dial) for host, name in zip(named, names, strict=True)
         ]
         cluster = on_hosts(Given(hosts))
-        scenarios = one_for_each(claimed((*SCENARIOS, *FAULTS), cluster))
+        scenarios = one_for_each(claimed((*SCENARIOS, *FAULTS), cluster, lacking()))
         assert play_real(cluster, scenarios, tmp_path / "run") == []
     finally:
         lab.down("conformance", tmp_path / "runtime")

@@ -5,6 +5,7 @@ cut n1 / n2 n3                   neither side hears the other
 cut n1 n2 <- n3                  n1 and n2 do not hear n3; healed by `heal`
 cut-clients n1                   healed by `heal-clients`
 shape n1 n2 loss=0.4             any field of `Behaviour`; ended by `unshape`
+apart n1 n2 100 n2 n3 40         what n1 sends n2 is 100 ms late; ended by `together`
 bump n1 5000                     ms; also n1 5000 n2 -300; ended by `reset`, as the next two
 strobe n1 500 every 100          ms
 drift n1 50000                   ppm
@@ -22,7 +23,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
 
 from harness.cluster import base
-from harness.cluster.base import Behaviour, Cluster, Evidence, Grudge
+from harness.cluster.base import Behaviour, Cluster, Evidence, Grudge, LateMs
 from nemesis.grudge import complete, one_way
 
 SEED: Final = 7
@@ -30,8 +31,16 @@ SEED: Final = 7
 CAPABILITIES: Final = {
     kind.__name__: kind
     for kind in (
-        *(base.Kill, base.Stop, base.Pause, base.Partition, base.ClientPartition, base.Packets, base.Clock),
-        *(base.Strobe, base.Drift, base.Disk, base.Rot, base.Files, base.Power, base.Stress),
+        *(
+            base.Kill,
+            base.Stop,
+            base.Pause,
+            base.Partition,
+            base.ClientPartition,
+            base.Packets,
+            base.Distances,
+        ),
+        *(base.Clock, base.Strobe, base.Drift, base.Disk, base.Rot, base.Files, base.Power, base.Stress),
         *(base.Membership, base.Roles),
     )
 }
@@ -55,6 +64,8 @@ FAULTS: Final[dict[str, tuple[str, Fault]]] = {
     "heal-clients": ("ClientPartition", lambda c, w: c.heal_clients()),
     "shape": ("Packets", lambda c, w: c.shape(_nodes(w), Behaviour(**_fields(w)))),
     "unshape": ("Packets", lambda c, w: c.unshape()),
+    "apart": ("Distances", lambda c, w: c.set_apart(_late(w))),
+    "together": ("Distances", lambda c, w: c.bring_together()),
     "bump": ("Clock", lambda c, w: c.bump(_numbers(w))),
     "reset": ("Clock", lambda c, w: c.reset()),
     "strobe": ("Strobe", lambda c, w: c.strobe(_numbers(w[:-2]), int(w[-1]))),
@@ -80,7 +91,7 @@ FAULTS: Final[dict[str, tuple[str, Fault]]] = {
 }
 OTHER_WORDS: Final = {"roles": "Roles"}
 HEALINGS: Final = (
-    *("heal", "heal-clients", "unshape", "reset", "mend", "relax"),
+    *("heal", "heal-clients", "unshape", "together", "reset", "mend", "relax"),
     *("resume n1 n2 n3 n4", "start n1 n2 n3 n4", "restore"),
 )
 """All that ends something, in an order in which it can."""
@@ -117,6 +128,13 @@ def _fields(words: Sequence[str]) -> Mapping[str, Any]:
 
 def _numbers(words: Words) -> dict[str, int]:
     return {node: int(number) for node, number in zip(words[::2], words[1::2], strict=True)}
+
+
+def _late(words: Words) -> LateMs:
+    late: dict[str, dict[str, float]] = {}
+    for source, target, late_ms in zip(words[::3], words[1::3], words[2::3], strict=True):
+        late.setdefault(source, {})[target] = float(late_ms)
+    return late
 
 
 def _grudge(words: Words) -> Grudge:

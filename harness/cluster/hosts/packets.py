@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from harness.cluster.base import Behaviour, Evidence
+from harness.cluster.base import Behaviour, Evidence, LateMs
+from harness.cluster.distances import evidence, links
 from harness.cluster.hosts.base import Hosts, Value
 
 ECHOES: Final = 20
@@ -78,7 +79,7 @@ def shows(behaviour: Behaviour, before: Rounds, after: Rounds) -> bool:
 
 
 class Shaping(Hosts):
-    """Implements `Packets`."""
+    """Implements `Packets` and `Distances`."""
 
     _by_echoes: Counter[str]
     """What had been done to our own echoes when the present behaviour was measured."""
@@ -130,6 +131,31 @@ class Shaping(Hosts):
         now = await self._rounds(list(self.sites), ECHO_BYTES, QUIET_S)
         return Evidence(True, "; ".join([*parts, f"now: {now}"]))
 
+    async def set_apart(self, late_ms: LateMs) -> Evidence:
+        for source, targets in late_ms.items():
+            self.named((source, *targets))
+        addresses = self.addresses()
+        await self.each("unshape", {node: {} for node in self.sites})
+        owed = links(late_ms)
+        orders: dict[str, Value] = {node: {"peers": {}} for node, _ in owed}
+        for (source, target), late in owed.items():
+            orders[source]["peers"][target] = {"address": addresses[target], "late_ms": late}
+        await self.each("set-apart", orders)
+        rounds_owed = {(a, b): late + owed.get((b, a), 0.0) for (a, b), late in owed.items()}
+        quiet_s = QUIET_S + max(rounds_owed.values(), default=0.0) / 1000
+        answers = await self._echoed(orders, ECHO_BYTES, quiet_s)
+        took_ms = {
+            (node, peer): link["round_ms"]
+            for node, answer in answers.items()
+            for peer, link in answer["peers"].items()
+            if link["round_ms"] is not None
+        }
+        self._by_echoes = await self._treated("treated")
+        return evidence(rounds_owed, took_ms, "rounds")
+
+    async def bring_together(self) -> Evidence:
+        return await self.unshape()
+
     async def _treated(self, operation: str) -> Counter[str]:
         """What the hands say of the packets that were treated so far, over all nodes."""
         answers = await self.each(operation, {node: {} for node in self.sites})
@@ -144,6 +170,9 @@ class Shaping(Hosts):
         return {other: at for other, at in self.addresses().items() if other in wanted and other != node}
 
     async def _rounds(self, nodes: Iterable[str], size_bytes: int, quiet_s: float) -> Rounds:
-        asked = {"count": ECHOES, "size_bytes": size_bytes, "quiet_s": quiet_s}
-        answers = await self.each("rounds", {node: {"peers": self._peers(node), **asked} for node in nodes})
+        answers = await self._echoed(nodes, size_bytes, quiet_s)
         return summed([answer["peers"] for answer in answers.values()], ECHOES)
+
+    async def _echoed(self, nodes: Iterable[str], size_bytes: int, quiet_s: float) -> dict[str, Value]:
+        asked = {"count": ECHOES, "size_bytes": size_bytes, "quiet_s": quiet_s}
+        return await self.each("rounds", {node: {"peers": self._peers(node), **asked} for node in nodes})

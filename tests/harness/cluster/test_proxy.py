@@ -233,6 +233,64 @@ def test_the_source_sees_that_the_target_closed_but_not_through_a_cut(during_cut
     play(scene)
 
 
+def test_what_enters_a_long_link_comes_out_late_and_in_order_and_the_other_way_at_once() -> None:
+    late_s = 0.2
+
+    async def scene(proxy: Proxy, sinks: dict[str, Sink]) -> None:
+        assert proxy.stretch({"a": {"b": late_s * 1000}}) == 0
+        to_b, to_a = await dial(proxy, "a", "b"), await dial(proxy, "b", "a")
+        pieces = [bytes([i]) * 5000 for i in range(100)]
+        began = trio.current_time()
+        for piece in pieces:
+            await to_b.send_all(piece)
+        await to_a.send_all(b"other way")
+        await until(lambda: sinks["a"].arrived == [b"other way"])
+        assert sinks["b"].arrived in ([], [b""])
+        assert trio.current_time() < began + late_s
+        await to_b.aclose()
+        await until(lambda: sinks["b"].closed == 1)
+        assert trio.current_time() >= began + late_s
+        assert sinks["b"].arrived == [b"".join(pieces)]
+        assert proxy.took_ms().keys() == {("a", "b")}
+        assert late_s * 1000 <= proxy.took_ms()["a", "b"]
+        assert proxy.stretch({}) > 0
+        assert proxy.stretch({}) == 0
+
+    play(scene)
+
+
+def test_what_enters_a_link_while_it_is_long_is_not_overtaken_when_it_is_short_again() -> None:
+    async def scene(proxy: Proxy, sinks: dict[str, Sink]) -> None:
+        stream = await dial(proxy, "a", "b")
+        await stream.send_all(b"0")
+        await until(lambda: sinks["b"].arrived == [b"0"])
+        sent = b"0"
+        for i in range(1, 50):
+            proxy.stretch({"a": {"b": 40.0 * (i % 4)}})
+            piece = b"%d," % i
+            sent += piece
+            await stream.send_all(piece)
+            await wait_all_tasks_blocked(0.001)
+        await until(lambda: sinks["b"].arrived == [sent])
+
+    play(scene)
+
+
+def test_what_is_on_its_way_when_a_long_link_is_cut_waits_for_the_healing() -> None:
+    async def scene(proxy: Proxy, sinks: dict[str, Sink]) -> None:
+        stream = await dial(proxy, "a", "b")
+        proxy.stretch({"a": {"b": 30.0}})
+        await stream.send_all(b"before")
+        await until(lambda: len(sinks["b"].streams) == 1)
+        proxy.cut(A_TO_B)
+        await trio.sleep(0.06)
+        assert sinks["b"].arrived == [b""]
+        proxy.heal()
+        await until(lambda: sinks["b"].arrived == [b"before"])
+
+    play(scene)
+
+
 def test_closing_ends_every_connection_and_may_be_done_twice_or_unopened() -> None:
     async def main() -> None:
         await Proxy(("a", "b")).close()

@@ -8,7 +8,18 @@ import pytest
 
 from harness.hand import packets, tool
 from harness.hand.context import Context, Refused
-from harness.hand.packets import Qdisc, additions, devices, foreign, is_ours, netem, passed, qdiscs
+from harness.hand.packets import (
+    LEAVES,
+    Qdisc,
+    Share,
+    additions,
+    devices,
+    foreign,
+    is_ours,
+    netem,
+    passed,
+    qdiscs,
+)
 from harness.hand.undo import UndoLog
 
 DEFAULTS = """\
@@ -22,6 +33,7 @@ qdisc clsact ffff: dev eth1 parent ffff:fff1
 OURS = """\
 qdisc htb 5c0e: dev eth1 root refcnt 2 r2q 10 default 0 direct_packets_stat 0 direct_qlen 1000
 qdisc netem 5c0f: dev eth1 parent 5c0e:1 limit 10000 delay 50ms  10ms
+qdisc netem 5c10: dev eth1 parent 5c0e:2 limit 10000 delay 20ms
 """
 
 
@@ -43,7 +55,7 @@ def test_what_netem_is_told(behaviour: dict[str, float], words: str) -> None:
 
 
 def test_only_what_goes_to_the_named_addresses_is_delayed() -> None:
-    assert additions("eth1", ["10.77.0.2", "fd00::3"], {"delay_ms": 50}) == [
+    assert additions("eth1", [Share(["10.77.0.2", "fd00::3"], {"delay_ms": 50})]) == [
         "qdisc add dev eth1 root handle 5c0e: htb",
         "class add dev eth1 parent 5c0e: classid 5c0e:1 htb rate 10gbit quantum 60000",
         "qdisc add dev eth1 parent 5c0e:1 handle 5c0f: netem limit 10000 delay 50ms",
@@ -52,12 +64,30 @@ def test_only_what_goes_to_the_named_addresses_is_delayed() -> None:
     ]
 
 
+def test_each_peer_may_be_at_a_distance_of_its_own() -> None:
+    shares = [Share(["10.77.0.2"], {"delay_ms": 45}), Share(["10.77.0.3"], {"delay_ms": 130})]
+    assert additions("eth1", shares) == [
+        "qdisc add dev eth1 root handle 5c0e: htb",
+        "class add dev eth1 parent 5c0e: classid 5c0e:1 htb rate 10gbit quantum 60000",
+        "qdisc add dev eth1 parent 5c0e:1 handle 5c0f: netem limit 10000 delay 45ms",
+        "filter add dev eth1 parent 5c0e: protocol ip prio 1 u32 match ip dst 10.77.0.2/32 flowid 5c0e:1",
+        "class add dev eth1 parent 5c0e: classid 5c0e:2 htb rate 10gbit quantum 60000",
+        "qdisc add dev eth1 parent 5c0e:2 handle 5c10: netem limit 10000 delay 130ms",
+        "filter add dev eth1 parent 5c0e: protocol ip prio 1 u32 match ip dst 10.77.0.3/32 flowid 5c0e:2",
+    ]
+
+
+def test_there_are_handles_for_so_many_peers_only() -> None:
+    with pytest.raises(Refused, match=r"^at most 241 peers can be at a distance of their own, not 242$"):
+        additions("eth1", [Share(["10.77.0.2"], {"delay_ms": 45})] * (len(LEAVES) + 1))
+
+
 @pytest.mark.parametrize(
     ("kbit", "rate"),
     [(1000, "rate 1000kbit burst 4000 cburst 4000"), (80_000, "rate 80000kbit burst 100000 cburst 100000")],
 )
 def test_a_rate_takes_no_netem(kbit: int, rate: str) -> None:
-    lines = additions("eth1", [], {"rate_kbit": kbit})
+    lines = additions("eth1", [Share([], {"rate_kbit": kbit})])
     assert lines[1:] == [f"class add dev eth1 parent 5c0e: classid 5c0e:1 htb {rate} quantum 60000"]
 
 
@@ -100,6 +130,8 @@ def test_what_went_through_our_class_is_read() -> None:
         " Sent 31260 bytes 30 pkt (dropped 4, overlimits 27 requeues 0) \n"
     )
     assert passed(shown) == {"left": 30, "room": 4}
+    assert passed(shown + shown.replace("5c0e:1", "5c0e:2")) == {"left": 60, "room": 8}
+    assert passed(shown.replace("5c0e", "8001")) == {"left": 0, "room": 0}
     assert passed("") == {"left": 0, "room": 0}
 
 

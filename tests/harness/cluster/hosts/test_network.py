@@ -303,6 +303,25 @@ def test_what_takes_netem_is_measured_or_refused_because_the_kernel_has_none(sta
     stage.play(scene)
 
 
+def test_distances_between_hosts_are_measured_or_refused_because_the_kernel_has_no_netem(
+    stage: Stage,
+) -> None:
+    async def scene(bench: Bench) -> None:
+        before = await bench.on("n1", "tc", "qdisc", "show")
+        said = ""
+        try:
+            evidence = await bench.set_apart({"n1": {"n2": 40.0, "n3": 10.0}, "n2": {"n1": 20.0}})
+            assert evidence.bit, evidence
+            assert evidence.detail.startswith("rounds: n1->n2 6")
+            assert (await bench.bring_together()).bit
+        except ClusterError as error:
+            said = str(error).partition(": ")[2]
+        assert said in ("", "the kernel has no netem: modprobe sch_netem, or run a kernel that comes with it")
+        assert await bench.on("n1", "tc", "qdisc", "show") == before
+
+    stage.play(scene)
+
+
 def test_a_qdisc_of_somebody_else_is_refused_by_name_and_stays(stage: Stage) -> None:
     async def scene(bench: Bench) -> None:
         await bench.on("n1", "tc", "qdisc", "add", "dev", "eth0", "root", "handle", "7:", "pfifo")
