@@ -20,7 +20,7 @@ import trio
 from harness.cluster.base import ClusterError, Evidence, Grudge, LateMs, NodeState, NotSent, Session
 from harness.cluster.buckets import bucket_lines
 from harness.cluster.distances import evidence, links
-from harness.cluster.members import RESTORE_LIMIT_S, ROLES, Members, spare_names, until_serving
+from harness.cluster.members import ROLES, Changeable, Members, spare_names, until_serving
 from harness.cluster.pace import timing
 from harness.cluster.process import NodeProcess, comes_true
 from harness.cluster.proxy import Address, Proxy
@@ -55,7 +55,7 @@ class _Node:
         return "paused" if self.paused else "up"
 
 
-class LocalCluster(OwnStress):
+class LocalCluster(OwnStress, Changeable):
     """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `Distances`, `Membership`, `Roles` and
     `Stress`; to be used from the main thread. Raises `ClusterError` for a node that it does not have."""
 
@@ -68,7 +68,6 @@ class LocalCluster(OwnStress):
         self._replication = replication
         self._nodes = {name: _Node(name) for name in (*nodes, *self.spares)}
         self._proxy = Proxy((*nodes, *self.spares))
-        self._members = Members(self, trio.current_time, trio.sleep)
         self._deaths: dict[str, str] = {}
         """By node, why it first ended by itself or did not start."""
         self._dir = Path()
@@ -238,24 +237,13 @@ class LocalCluster(OwnStress):
     # Roles -----------------------------------------------------------------------------------------
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
-        return await self._members.roles()
+        return await self.members.roles()
 
     # Membership ------------------------------------------------------------------------------------
 
-    async def join(self, node: str) -> Evidence:
-        return await self._members.join(node)
-
-    async def leave(self, node: str) -> Evidence:
-        return await self._members.leave(node)
-
-    async def replace(self, node: str, by: str) -> Evidence:
-        return await self._members.replace(node, by)
-
-    async def wipe(self, node: str) -> Evidence:
-        return await self._members.wipe(node)
-
-    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
-        return await self._members.restore(limit_s)
+    @property
+    def members(self) -> Members:
+        return Members(self, trio.current_time, trio.sleep)
 
     async def begin(self, node: str, afresh: bool) -> None:
         if afresh:

@@ -6,6 +6,7 @@ seen in what a node tells of the layout. Only how a node is started, ended and e
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import count, islice
 from typing import Final, Protocol
@@ -124,14 +125,17 @@ class Members:
         self._sleep = sleep
 
     async def join(self, node: str, limit_s: float = CHANGE_LIMIT_S) -> Evidence:
+        self._check(node)
         await self._nodes.begin(node, afresh=not self._nodes.running(node))
         arguments = {"node": node, **await self._life(node)}
         return await self._until("join", arguments, lambda owners: node in owners, limit_s)
 
     async def leave(self, node: str, limit_s: float = CHANGE_LIMIT_S) -> Evidence:
+        self._check(node)
         return await self._until("leave", {"node": node}, lambda owners: node not in owners, limit_s)
 
     async def replace(self, node: str, by: str) -> Evidence:
+        self._check(node, by)
         if (missing := await self._missing()) is not None:
             return missing
         await self._nodes.end(node)
@@ -142,6 +146,7 @@ class Members:
         )
 
     async def wipe(self, node: str) -> Evidence:
+        self._check(node)
         if (missing := await self._missing()) is not None:
             return missing
         before = await self._life(node)
@@ -194,6 +199,12 @@ class Members:
         everybody = (*self._nodes.nodes, *self._nodes.spares)
         running = [node for node in everybody if self._nodes.running(node)]
         return await roles_of(self._nodes.connect, running, everybody)
+
+    def _check(self, *names: str) -> None:
+        everybody = (*self._nodes.nodes, *self._nodes.spares)
+        for name in names:
+            if name not in everybody:
+                raise ClusterError(f"there is no node {name!r}; the nodes are {', '.join(everybody)}")
 
     async def _missing(self) -> Evidence | None:
         """Why no copy may be lost now: one is missing already."""
@@ -250,3 +261,27 @@ class Members:
 
     async def _ask(self, node: str, body: Body, timeout_s: float) -> Response | None:
         return await ask(self._nodes.connect, node, body, timeout_s)
+
+
+class Changeable(ABC):
+    """Implements `Membership`, given its `members`."""
+
+    @property
+    @abstractmethod
+    def members(self) -> Members:
+        """Raises `ClusterError` if nobody here knows how the system changes its members."""
+
+    async def join(self, node: str) -> Evidence:
+        return await self.members.join(node)
+
+    async def leave(self, node: str) -> Evidence:
+        return await self.members.leave(node)
+
+    async def replace(self, node: str, by: str) -> Evidence:
+        return await self.members.replace(node, by)
+
+    async def wipe(self, node: str) -> Evidence:
+        return await self.members.wipe(node)
+
+    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
+        return await self.members.restore(limit_s)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from harness.cluster.base import ClusterError, Evidence, Lost, NodeState, NotSent
 from harness.cluster.buckets import buckets
-from harness.cluster.members import RESTORE_LIMIT_S, ROLES, Members, spare_names, until_serving
+from harness.cluster.members import ROLES, Changeable, Members, spare_names, until_serving
 from harness.cluster.sim_network import NetworkFaults
 from harness.sim.disk import DiskOptions
 from harness.sim.host import Host, HostOptions, MakeMachine
@@ -51,10 +51,10 @@ class SimOptions:
     """Nodes that have no part at first."""
 
 
-class SimCluster(NetworkFaults):
-    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `ClientPartition`, `Packets`, `Clock`,
-    `Strobe`, `Drift`, `Power`, `Rot`, `Disk`, `Membership` and `Roles`. Raises ValueError for nodes and a
-    replication that make no ring, and `ClusterError` for a node that it does not have."""
+class SimCluster(NetworkFaults, Changeable):
+    """Implements `Cluster`, `Kill`, `Stop`, `Pause`, `Partition`, `ClientPartition`, `Packets`, `Distances`,
+    `Clock`, `Strobe`, `Drift`, `Power`, `Rot`, `Disk`, `Membership` and `Roles`. Raises ValueError for nodes
+    and a replication that make no ring, and `ClusterError` for a node that it does not have."""
 
     name = "sim"
     role_names = ROLES
@@ -81,7 +81,6 @@ class SimCluster(NetworkFaults):
             self._hosts[node] = Host(self.world, node, None, make, options.host, options.disk, joining)
         receivers = {node: host.receive for node, host in self._hosts.items()}
         self._network = Network(self.world, options.network, receivers)
-        self._members = Members(self, self._now_s, self._sleep)
         self._clients = 0
         self._rotted = False
         self._log_dir: Path | None = None
@@ -312,24 +311,13 @@ class SimCluster(NetworkFaults):
     # Roles -----------------------------------------------------------------------------------------
 
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
-        return await self._members.roles()
+        return await self.members.roles()
 
     # Membership ------------------------------------------------------------------------------------
 
-    async def join(self, node: str) -> Evidence:
-        return await self._members.join(self._host(node).name)
-
-    async def leave(self, node: str) -> Evidence:
-        return await self._members.leave(self._host(node).name)
-
-    async def replace(self, node: str, by: str) -> Evidence:
-        return await self._members.replace(self._host(node).name, self._host(by).name)
-
-    async def wipe(self, node: str) -> Evidence:
-        return await self._members.wipe(self._host(node).name)
-
-    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
-        return await self._members.restore(limit_s)
+    @property
+    def members(self) -> Members:
+        return Members(self, self._now_s, self._sleep)
 
     async def begin(self, node: str, afresh: bool) -> None:
         host = self._host(node)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import trio
 
-from harness.cluster.base import ClusterError, Evidence
+from harness.cluster.base import ClusterError
 from harness.cluster.hosts.life import Life
 from harness.cluster.hosts.processes import START_LIMIT_S
-from harness.cluster.members import RESTORE_LIMIT_S, Members
+from harness.cluster.members import Changeable, Members
 from harness.systems.store import BundledStore
 
 
-class Changing(Life):
+class Changing(Life, Changeable):
     """Implements `Roles`, and `Membership` where the system is the bundled store."""
 
     @property
@@ -23,21 +23,6 @@ class Changing(Life):
     async def roles(self) -> Mapping[str, tuple[str, ...]]:
         running = [node for node in self.sites if self._states[node] == "up"]
         return await self.system.roles(tuple(self.sites.values()), running)
-
-    async def join(self, node: str) -> Evidence:
-        return await self._members.join(node)
-
-    async def leave(self, node: str) -> Evidence:
-        return await self._members.leave(node)
-
-    async def replace(self, node: str, by: str) -> Evidence:
-        return await self._members.replace(node, by)
-
-    async def wipe(self, node: str) -> Evidence:
-        return await self._members.wipe(node)
-
-    async def restore(self, limit_s: float = RESTORE_LIMIT_S) -> Evidence:
-        return await self._members.restore(limit_s)
 
     # What `Members` needs of a cluster ---------------------------------------------------------------
 
@@ -61,7 +46,7 @@ class Changing(Life):
         return f"{self.sites[named].address}:{self.system.port}"
 
     @property
-    def _members(self) -> Members:
+    def members(self) -> Members:
         if not isinstance(self.system, BundledStore):
             raise ClusterError(f"nobody here knows how the system {self.system.name} changes its members")
         return Members(self, trio.current_time, trio.sleep)

@@ -222,3 +222,16 @@ def test_roles_that_nobody_tells_of_are_an_error(stage: Stage) -> None:
         ClusterError, match=r"^no node tells of a layout, so nobody knows who has which role$"
     ):
         stage.do(stage.cluster.roles())
+
+
+def test_a_node_that_is_not_there_is_named_by_every_change(stage: Stage) -> None:
+    cluster = stage.cluster
+    for change in (
+        cluster.join("n9"),
+        cluster.leave("n9"),
+        cluster.replace("n9", "s1"),
+        cluster.replace("n1", "n9"),
+        cluster.wipe("n9"),
+    ):
+        with pytest.raises(ClusterError, match=r"^there is no node 'n9'; the nodes are n1, n2, n3, n4, s1$"):
+            stage.do(change)

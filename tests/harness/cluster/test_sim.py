@@ -312,6 +312,7 @@ def test_a_node_that_is_not_there_is_named():
         cluster.kill(("n9",)),
         cluster.cut({"n1": frozenset({"n9"})}),
         cluster.bump({"n9": 5}),
+        cluster.set_apart({"n1": {"n9": 5.0}}),
     ):
         with pytest.raises(ClusterError, match="no node 'n9'; the nodes are n1, n2, n3"):
             cluster.world.complete(coroutine)
