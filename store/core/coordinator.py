@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from store.core import caspaxos
+from store.core.coordination import Coordination
 from store.core.data import editing, fields, quorum, scan
 from store.core.data.datum import DATUM_BYTES_MAX, edit_bytes_max, response, stamps
 from store.core.data.hlc import HybridClock
@@ -39,7 +40,7 @@ from store.core.messages import (
 )
 from store.core.ownership.layout import Placement
 from store.core.port import Port
-from store.core.procedure import Coordination, Procedure, Respond, Rest
+from store.core.procedure import Procedure, Respond, Rest
 from store.core.replica import HintStore
 
 LINEARIZABLE: Final = "linearizable"

@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
-from store.core.caspaxos import Proposer
+from store.core.coordination import Coordination
 from store.core.coordinator import Coordinator
 from store.core.data.edits import Edits
 from store.core.data.hlc import HybridClock
@@ -65,7 +65,8 @@ from store.core.ownership.epochs import Epochs
 from store.core.ownership.layout import Placement
 from store.core.ownership.transfer import Transfer
 from store.core.part import Part
-from store.core.procedure import Coordination, Procedure
+from store.core.procedure import Procedure
+from store.core.proposer import Proposer
 from store.core.repair.antientropy import AntiEntropy
 from store.core.repair.hints import Hints
 from store.core.repair.inventory import Inventory

@@ -7,16 +7,12 @@ procedure asks `late()` rather than a clock. It may be closed at any wait (Gener
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Generator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from store.core.messages import Answer, PeerMessage, Question, Response
-from store.core.port import Port
-
-if TYPE_CHECKING:
-    from store.core.caspaxos import Proposer
 
 T = TypeVar("T")
 
@@ -83,19 +79,3 @@ Wish = Ask | Linger | Tell | Respond | Rest | Turn | All
 Answers = list[tuple[str, Answer]]
 """Who answered what, in the order in which it came."""
 Procedure = Generator[Wish, Any, T]
-
-
-class Coordination(NamedTuple):
-    """What one request's procedure is given."""
-
-    port: Port
-    proposer: Proposer
-    request_id: int
-    deadline: int
-
-    def late(self) -> bool:
-        return self.port.now >= self.deadline
-
-    def groups(self, replicas: tuple[tuple[str, ...], ...], need: Callable[[int], int]) -> tuple[Group, ...]:
-        """One group for each list of `replicas`; `need` of a list's length must agree."""
-        return tuple([Group(peers, need(len(peers))) for peers in replicas])

@@ -8,6 +8,7 @@ answer. For siblings and sets, twice is harmless (docs/protocols/data.md), so th
 
 from __future__ import annotations
 
+from store.core.coordination import Coordination
 from store.core.data.quorum import FALLOVER_NANOS, gather, pause, write
 from store.core.messages import (
     Add,
@@ -22,7 +23,7 @@ from store.core.messages import (
     Update,
     Updated,
 )
-from store.core.procedure import Answers, Ask, Coordination, Group, Procedure
+from store.core.procedure import Answers, Ask, Group, Procedure
 from store.core.replica import HintStore
 
 Sessions = dict[str, int]

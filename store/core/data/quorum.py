@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
+from store.core.coordination import Coordination
 from store.core.data.datum import dead_since_ms, merge
 from store.core.data.levels import LevelError, parse_level
 from store.core.messages import (
@@ -31,7 +32,7 @@ from store.core.messages import (
 )
 from store.core.ownership.layout import Placement
 from store.core.port import Port
-from store.core.procedure import Answers, Ask, Coordination, Group, Linger, Procedure, Respond, Rest, Tell
+from store.core.procedure import Answers, Ask, Group, Linger, Procedure, Respond, Rest, Tell
 from store.core.replica import HintStore
 
 FALLOVER_NANOS: Final = 100_000_000

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from store.core.coordination import Coordination
 from store.core.data.datum import DATUM_BYTES_MAX, size
 from store.core.data.quorum import FALLOVER_NANOS, need, pause
 from store.core.messages import (
@@ -31,7 +32,7 @@ from store.core.messages import (
 )
 from store.core.ownership.layout import Placement
 from store.core.ownership.ring import Ring
-from store.core.procedure import All, Answers, Ask, Coordination, Group, Linger, Procedure
+from store.core.procedure import All, Answers, Ask, Group, Linger, Procedure
 
 SIDE_BY_SIDE: Final = 16
 """So many keys are read at a time."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, Literal
 
-from store.core.caspaxos import Proposer
+from store.core.coordination import Coordination
 from store.core.machine import DamagedRecord
 from store.core.messages import (
     Admin,
@@ -29,7 +29,8 @@ from store.core.ownership.layout import Placement
 from store.core.ownership.steward import Steward, decode, encode
 from store.core.ownership.wishes import Wishes
 from store.core.port import Port
-from store.core.procedure import Coordination, Procedure
+from store.core.procedure import Procedure
+from store.core.proposer import Proposer
 
 LAYOUT: Final = "m/layout"
 """Storage key."""

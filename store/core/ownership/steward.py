@@ -11,14 +11,16 @@ from typing import Any, Final
 
 from msgspec.msgpack import Decoder, Encoder
 
-from store.core.caspaxos import Proposer, Quorums, change_state, read_state
+from store.core.caspaxos import change_state, read_state
+from store.core.coordination import Coordination
 from store.core.messages import RESERVED, Done, Failed, Layout, LayoutIs, Moved, Register
 from store.core.options import MS
 from store.core.ownership.changes import completed
 from store.core.ownership.layout import Placement
 from store.core.ownership.moves import pulling
 from store.core.port import Port
-from store.core.procedure import Coordination, Group, Procedure
+from store.core.procedure import Group, Procedure
+from store.core.proposer import Proposer, Quorums
 
 LAYOUT_KEY: Final = RESERVED + "layout/"
 PROPOSAL_NANOS: Final = 1_000 * MS

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from store.core.caspaxos import Proposer, owners, read_state
+from store.core.caspaxos import owners, read_state
+from store.core.coordination import Coordination
 from store.core.data.datum import size
 from store.core.machine import DamagedRecord
 from store.core.messages import RESERVED, Datum, Note, Pull, Pulled, Register
@@ -25,7 +26,8 @@ from store.core.ownership.moves import Arc, moving
 from store.core.ownership.notes import noted
 from store.core.ownership.sweep import Sweep, is_older
 from store.core.port import Port
-from store.core.procedure import All, Ask, Coordination, Group, Procedure
+from store.core.procedure import All, Ask, Group, Procedure
+from store.core.proposer import Proposer
 from store.core.replica import ACCEPTOR, DATUM, Replica
 
 PROGRESS: Final = "m/transfer"

@@ -8,6 +8,7 @@ from typing import Any, Final, cast, get_args
 
 from msgspec.structs import replace
 
+from store.core.coordination import Coordination
 from store.core.messages import (
     NAME_CHARS_MAX,
     REPLICATION_MAX,
@@ -40,7 +41,7 @@ from store.core.ownership.enrolment import Enrolment
 from store.core.ownership.layout import Placement
 from store.core.ownership.steward import Steward
 from store.core.port import Port
-from store.core.procedure import Coordination, Procedure, Rest
+from store.core.procedure import Procedure, Rest
 
 LOOK_NANOS: Final = 20 * MS
 ASK_EVERY: Final = 10

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from store.core.coordination import Coordination
 from store.core.machine import DamagedRecord
 from store.core.messages import Datum, Done, Failed, Response, Siblings, Unable
 from store.core.messages.repair import (
@@ -33,7 +34,7 @@ from store.core.messages.repair import (
 )
 from store.core.options import Options
 from store.core.port import Port
-from store.core.procedure import Coordination, Procedure, Rest
+from store.core.procedure import Procedure, Rest
 from store.core.repair.convergence import Convergence, Outcome
 from store.core.repair.inventory import Inventory, others
 from store.core.repair.merkle import place

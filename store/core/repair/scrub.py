@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from store.core.caspaxos import Proposer
+from store.core.coordination import Coordination
 from store.core.data.datum import merge
 from store.core.data.quorum import enough
 from store.core.gossip.swim import ADDRESSES
@@ -47,7 +47,8 @@ from store.core.ownership.layout import Placement
 from store.core.ownership.sweep import SWEPT
 from store.core.ownership.transfer import PROGRESS
 from store.core.port import Port
-from store.core.procedure import Answers, Ask, Coordination, Group, Linger, Procedure, Rest, Tell
+from store.core.procedure import Answers, Ask, Group, Linger, Procedure, Rest, Tell
+from store.core.proposer import Proposer
 from store.core.repair.pace import durable
 from store.core.replica import ACCEPTOR, DATUM, Replica
 

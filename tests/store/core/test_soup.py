@@ -11,7 +11,7 @@ from checkers.linear import Linearizable
 from checkers.models import CasRegister
 from checkers.verdict import Status
 from store.core import caspaxos
-from store.core.caspaxos import Proposer, Quorums, Ready
+from store.core.coordination import Coordination
 from store.core.journal import Journal
 from store.core.machine import Effect, Send
 from store.core.messages import (
@@ -25,7 +25,8 @@ from store.core.messages import (
     Refused,
     Register,
 )
-from store.core.procedure import Answers, Coordination, Wish
+from store.core.procedure import Answers, Wish
+from store.core.proposer import Proposer, Quorums, Ready
 from store.core.replica import ACCEPTOR, Replica
 from tests.support.soup import Clients, Soup, brew
 

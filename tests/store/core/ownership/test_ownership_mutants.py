@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from store.core import caspaxos
-from store.core.caspaxos import Quorums, Whom
+from store.core.caspaxos import Whom
+from store.core.coordination import Coordination
 from store.core.machine import DamagedRecord
 from store.core.messages import Done, Found, Get, Layout, Pulled, Put, Question, Unable
 from store.core.node import Node
@@ -17,7 +18,7 @@ from store.core.ownership.epochs import Epochs, Standing
 from store.core.ownership.layout import Placement
 from store.core.ownership.steward import Steward
 from store.core.ownership.transfer import Transfer
-from store.core.procedure import Coordination
+from store.core.proposer import Quorums
 from tests.support.owners import Owners, Voyage, is_linearizable
 
 Patch = pytest.MonkeyPatch
