@@ -122,33 +122,18 @@ def _iptables(facts: Facts) -> Finding:
     )
 
 
-def _statistic(facts: Facts) -> Finding:
-    probe = facts.probes["statistic"]
-    if probe.ok:
-        return Finding(True, "losing packets was tried out")
-    return Finding(False, f"packets cannot be lost: {_last(probe.output)}", "modprobe xt_statistic")
+def _tried(name: str, worked: str, broken: str, remedy: str, program: str = "") -> Callable[[Facts], Finding]:
+    """What the probe of that name tried out, which takes `program`."""
 
+    def read(facts: Facts) -> Finding:
+        probe = facts.probes[name]
+        if probe.ok:
+            return Finding(True, f"{worked} was tried out")
+        if program and f"/{program}" not in probe.output:
+            return _missing(program)
+        return Finding(False, f"{broken}: {_last(probe.output)}", remedy)
 
-def _netem(facts: Facts) -> Finding:
-    probe = facts.probes["netem"]
-    if probe.ok:
-        return Finding(True, "delaying packets was tried out")
-    if "/tc" not in probe.output:
-        return _missing("tc")
-    return Finding(
-        False,
-        f"the kernel has no netem: {_last(probe.output)}",
-        "modprobe sch_netem, or ask for packets:loss or packets:rate, which need none",
-    )
-
-
-def _htb(facts: Facts) -> Finding:
-    probe = facts.probes["htb"]
-    if probe.ok:
-        return Finding(True, "limiting a rate was tried out")
-    if "/tc" not in probe.output:
-        return _missing("tc")
-    return Finding(False, f"the kernel has no HTB: {_last(probe.output)}", "modprobe sch_htb")
+    return read
 
 
 def _strace(facts: Facts) -> Finding:
@@ -173,17 +158,6 @@ def _loop(facts: Facts) -> Finding:
     if not facts.probes["ext4"].ok:
         return Finding(False, "the kernel has no ext4", "modprobe ext4")
     return Finding(True, f"{_last(probe.output)} is free")
-
-
-def _mounts(facts: Facts) -> Finding:
-    probe = facts.probes["mounts"]
-    if probe.ok:
-        return Finding(True, "a mount namespace was tried out")
-    return Finding(
-        False,
-        f"no mounts of its own: {_last(probe.output)}",
-        "give the container CAP_SYS_ADMIN, or use a virtual machine",
-    )
 
 
 def _compiler(facts: Facts) -> Finding:
@@ -279,6 +253,22 @@ RESHAPED: Final = frozenset({"packets:delay", "packets:duplicate", "packets:reor
 BENT: Final = frozenset({"clock", "strobe", "drift"})
 SPOILT: Final = frozenset({"disk", "power"})
 NEVER: Final[frozenset[str]] = frozenset()
+
+_statistic = _tried("statistic", "losing packets", "packets cannot be lost", "modprobe xt_statistic")
+_htb = _tried("htb", "limiting a rate", "the kernel has no HTB", "modprobe sch_htb", "tc")
+_netem = _tried(
+    "netem",
+    "delaying packets",
+    "the kernel has no netem",
+    "modprobe sch_netem, or ask for packets:loss or packets:rate, which need none",
+    "tc",
+)
+_mounts = _tried(
+    "mounts",
+    "a mount namespace",
+    "no mounts of its own",
+    "give the container CAP_SYS_ADMIN, or use a virtual machine",
+)
 
 HOST_CHECKS: Final = (
     Check("python3", ("python",), _python),
