@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks import histories
 from checkers.agreement import CopiesAgree
+from checkers.carts import CartChecker
 from checkers.convergence import Convergence
 from checkers.counters import CounterBounds
 from checkers.history import Op
@@ -65,6 +66,7 @@ def _work() -> Iterator[Work]:
     yield Work("all answered", UniqueIds(), lambda: _ids(SIZE))
     yield Work("the same, one given out twice", UniqueIds(), lambda: [*_ids(SIZE - 1), *_ids(1)])
     yield Work("10 clients, 1,000 healings", _recovery(), lambda: _recorded(histories.counter()))
+    yield Work(f"{SETS} carts, half are reads", CartChecker(fresh=True), lambda: carts(sets(adds_one_in=2)))
     yield Work("looks at 3 copies of 100 keys", CopiesAgree(), copies)
     yield Work("writes of 100 keys, then their copies", Convergence(True), lambda: converged(lost=False))
     yield Work("the same, one write lost", Convergence(True), lambda: converged(lost=True))
@@ -105,6 +107,12 @@ def sets(adds_one_in: int) -> list[Op]:
 def forgotten(events: list[Op]) -> list[Op]:
     """The last read lacks an element."""
     return [*events[:-1], replace(events[-1], value=events[-1].value[1:])]
+
+
+def carts(events: list[Op]) -> list[Op]:
+    """Sets as carts."""
+    names = {"add": "item", "read": "items"}
+    return [op if op.value is None else replace(op, value={names[op.f]: op.value}) for op in events]
 
 
 def copies() -> list[Op]:

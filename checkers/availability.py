@@ -78,7 +78,7 @@ class Availability:
         if not expected:
             return Verdict(self.name, Status.VALID, "not judged: no operation had to be served", details)
         summary = f"served {served:,} of the {expected:,} operations that should have been"
-        if served < self._required * expected:
+        if served / expected < self._required:
             summary += f" ({served / expected:.1%}, less than {self._required:.1%}); {_first(missed[0])}"
         elif worst and len(worst_missed) > (1 - GROUP_REQUIRED) * len(groups[worst]):
             of = len(groups[worst])

@@ -31,6 +31,7 @@ from typing import Any, Final, NamedTuple
 
 from checkers.convergence import COPIES, equal
 from checkers.history import Op, Operation, pair
+from checkers.sets import some
 from checkers.verdict import Status, Verdict
 
 CHANGES: Final = ("add", "remove")
@@ -95,7 +96,8 @@ def carts(history: Sequence[Op]) -> Carts:
     gone = frozenset([_place(add) for add in lost or ()])
     looks = list(_looks(to_keep, reads, gone, asked))
     returned = [removal for removal in removed if _place(removal) in held]
-    return Carts(len(acknowledged), looks, lost, _phantoms(adds, reads), divergent, removed, returned)
+    phantoms = _phantoms(adds, operations)
+    return Carts(len(acknowledged), looks, lost, phantoms, divergent, removed, returned)
 
 
 class CartChecker:
@@ -110,24 +112,24 @@ class CartChecker:
 
     name = "carts"
 
-    def __init__(self, fresh: bool, keeps_removed: bool = False) -> None:
+    def __init__(self, fresh: bool, keeps_removed: bool = False, keeps_acknowledged: bool = True) -> None:
         self._fresh = fresh
         self._keeps_removed = keeps_removed
+        self._keeps_acknowledged = keeps_acknowledged
 
     def check(self, history: list[Op]) -> Verdict:
         found = carts(history)
         counts = {"removed": len(found.removed), "returned": len(found.returned)}
         details = figures(found) | counts
-        if not found.looks or not found.acknowledged:
-            return Verdict(self.name, Status.VACUOUS, "nobody added to a cart and looked at one", details)
         wrong = []
         if found.phantoms:
-            wrong.append(f"{len(found.phantoms)} reads show what nobody can have added")
-        if found.lost:
-            wrong.append(f"{len(found.lost)} acknowledged adds are lost ({_some(found.lost)}, ...)")
+            wrong.append(f"{len(found.phantoms):,} looks show what nobody can have added")
+        lost = f"{len(found.lost or ()):,} acknowledged adds are lost ({_some(found.lost or ())})"
+        if found.lost and self._keeps_acknowledged:
+            wrong.append(lost)
         returned = f"{len(found.returned):,} of {len(found.removed):,} removed items came back"
         if found.returned and self._keeps_removed:
-            wrong.append(f"{returned} ({_some(found.returned)}, ...)")
+            wrong.append(f"{returned} ({_some(found.returned)})")
         if found.divergent:
             wrong.append(f"the copies of {len(found.divergent)} carts still differ")
         stale = f"{len(found.stale):,} of {len(found.looks):,} reads were stale"
@@ -135,10 +137,14 @@ class CartChecker:
             wrong.append(stale)
         if wrong:
             return Verdict(self.name, Status.INVALID, "; ".join(wrong), details)
+        if not found.looks or not found.acknowledged:
+            return Verdict(self.name, Status.VACUOUS, "nobody added to a cart and looked at one", details)
         if found.lost is None:
             return Verdict(self.name, Status.UNKNOWN, "the copies of some carts were never seen", details)
         kept = f"all {found.acknowledged:,} acknowledged adds are there"
-        if found.removed:
+        if found.lost:
+            kept = f"{lost}, which is allowed here; {returned}"
+        elif found.removed:
             kept = f"all acknowledged adds ({found.acknowledged:,}) are there that nobody asked to remove"
             kept += f"; {returned}" + (", which this level allows" if found.returned else "")
         allowed = f"; {stale}, which this level allows" if found.stale else ""
@@ -167,22 +173,27 @@ def _looks(
 ) -> Iterable[Look]:
     """By invocation. What a process has seen is what its earlier reads told it, but for what anybody asked to
     remove."""
-    done: dict[str, list[Operation]] = defaultdict(list)
+    done: dict[str, dict[Any, Operation]] = defaultdict(dict)
+    acknowledged: dict[str, set[Any]] = defaultdict(set)
+    doubtful: dict[str, set[Any]] = defaultdict(set)
+    for key, item in asked:
+        doubtful[key].add(item)
     known: dict[tuple[int | str, str], set[Any]] = defaultdict(set)
     pending = sorted(to_keep, key=_end)
     at = 0
     for read in reads:
         key, process = _key(read), read.invoke.process
         while at < len(pending) and _end(pending[at]) < read.start:
-            done[_key(pending[at])].append(pending[at])
+            done[_key(pending[at])][_item(pending[at])] = pending[at]
+            acknowledged[_key(pending[at])].add(_item(pending[at]))
             at += 1
         items = frozenset(read.value["items"])
-        lacking = [add for add in done[key] if _item(add) not in items]
+        lacking = sorted([done[key][item] for item in acknowledged[key] - items], key=_end)
         missing = [add for add in lacking if (key, _item(add)) not in lost]
         gone = tuple([_item(add) for add in lacking if (key, _item(add)) in lost])
         own = tuple([_item(add) for add in lacking if add.invoke.process == process])
         seen = tuple(sorted(known[process, key] - items))
-        known[process, key] |= {item for item in items if (key, item) not in asked}
+        known[process, key] |= items - known[process, key] - doubtful[key]
         late_s = 0.0
         if missing and missing[0].completion is not None:
             late_s = (read.invoke.time - missing[0].completion.time) / 1e9
@@ -191,14 +202,18 @@ def _looks(
 
 
 def _removed(
-    acknowledged: Iterable[Operation], reads: Iterable[Operation], removals: Iterable[Operation]
+    acknowledged: Iterable[Operation], reads: Iterable[Operation], removals: Sequence[Operation]
 ) -> list[Operation]:
     """The first acknowledged removal of each item that began when the item was certainly there."""
     there = {_place(add): _end(add) for add in acknowledged}
-    for read in reads:
-        for item in read.value["items"]:
-            place = (_key(read), item)
-            there[place] = min(there.get(place, NEVER), _end(read))
+    shown: dict[str, set[Any]] = defaultdict(set)
+    touched = {_key(removal) for removal in removals}
+    for read in sorted([each for each in reads if _key(each) in touched], key=_end):
+        key = _key(read)
+        fresh = _seen_by(read) - shown[key]
+        for item in fresh:
+            there[key, item] = min(there.get((key, item), NEVER), _end(read))
+        shown[key] |= fresh
     found: dict[Place, Operation] = {}
     for removal in removals:
         if removal.outcome == "ok" and there.get(_place(removal), NEVER) < removal.start:
@@ -206,14 +221,19 @@ def _removed(
     return list(found.values())
 
 
-def _phantoms(adds: Iterable[Operation], reads: Iterable[Operation]) -> list[tuple[Operation, Any]]:
+def _phantoms(adds: Iterable[Operation], looks: Iterable[Operation]) -> list[tuple[Operation, Any]]:
+    """In reads and in looks at copies."""
     begun = {(_key(add), _item(add)): add.start for add in adds if add.outcome != "fail"}
-    return [
-        (read, item)
-        for read in reads
-        for item in read.value["items"]
-        if begun.get((_key(read), item), _end(read)) >= _end(read)
-    ]
+    real: dict[str, set[Any]] = defaultdict(set)
+    found = []
+    for look in sorted([each for each in looks if each.outcome == "ok"], key=_end):
+        key, end = _key(look), _end(look)
+        for item in _seen_by(look) - real[key]:
+            if begun.get((key, item), end) < end:
+                real[key].add(item)
+            else:
+                found.append((look, item))
+    return found
 
 
 def _final(operations: Sequence[Operation]) -> tuple[dict[str, frozenset[Any]], list[str]]:
@@ -226,12 +246,20 @@ def _final(operations: Sequence[Operation]) -> tuple[dict[str, frozenset[Any]], 
         if operation.outcome != "ok" or operation.start < last:
             continue
         if operation.invoke.f == COPIES:
-            shown = [copy for copy in operation.value.values() if isinstance(copy, list)]
-            final[_key(operation)] = frozenset().union(*shown)
+            final[_key(operation)] = _seen_by(operation)
             divergent[_key(operation)] = not equal(operation.value)
         elif operation.invoke.f == "read" and _key(operation) not in divergent:
             final[_key(operation)] = frozenset(operation.value["items"])
     return final, sorted([key for key, differs in divergent.items() if differs])
+
+
+def _seen_by(look: Operation) -> frozenset[Any]:
+    """The items that an answered read shows, or any copy in an answered look; a change shows none."""
+    if look.invoke.f == "read":
+        return frozenset(look.value["items"])
+    if look.invoke.f != COPIES:
+        return frozenset()
+    return frozenset().union(*[copy for copy in look.value.values() if isinstance(copy, list)])
 
 
 def _key(operation: Operation) -> str:
@@ -247,7 +275,7 @@ def _place(change: Operation) -> Place:
 
 
 def _some(changes: Sequence[Operation]) -> str:
-    return ", ".join([str(_item(change)) for change in changes[:SHOWN]])
+    return some([_item(change) for change in changes])
 
 
 def _end(operation: Operation) -> int:

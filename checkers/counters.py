@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from checkers.accesses import counterexample, told
-from checkers.convergence import COPIES
+from checkers.convergence import COPIES, copies_of, some_names
 from checkers.history import HistoryError, Op, Operation, pair
 from checkers.models import frozen, show
 from checkers.verdict import Status, Verdict
@@ -48,8 +48,8 @@ class CounterBounds:
     if its copies were looked at since, after the last look; and that last look itself.
     `keeps_acknowledged`: the store promises that; otherwise what was acknowledged may count or not.
 
-    Invalid: such a read is out of its interval. Unknown: of a key with additions nothing was read at last.
-    Vacuous: nothing was added, or nothing read.
+    Invalid: such a read is out of its interval. Unknown: a key was not read after its last acknowledged
+    addition. Vacuous: no addition was acknowledged, or nothing read.
 
     `details`: `additions`, `acknowledged`, `indeterminate`, `reads`, `out_of_bounds`, `worst` ([{key, value,
     low, high, node, read}]), and `final` {key: {low, high, values}}.
@@ -75,7 +75,7 @@ class CounterBounds:
             final += last
             counts["additions"] += len(adds)
             counts["acknowledged"] += sum(add.outcome == "ok" for add in adds)
-            if adds and not last:
+            if not last and any(add.outcome == "ok" for add in adds):
                 unseen.append(key)
         counts["indeterminate"] = counts["additions"] - counts["acknowledged"]
         counts["reads"] = sum(not reading.node for reading in readings)
@@ -104,11 +104,12 @@ class CounterBounds:
             )
             details["operations"] = counterexample([reading.operation for reading in judged[:SHOWN]])
             return Verdict(self.name, Status.INVALID, text, details)
-        if not counts["additions"] or not counts["reads"]:
-            return Verdict(self.name, Status.VACUOUS, "nobody both added to a counter and read it", details)
+        if not counts["acknowledged"] or not (counts["reads"] or final):
+            text = "nobody both added to a counter, with an acknowledgement, and read one"
+            return Verdict(self.name, Status.VACUOUS, text, details)
         if unseen:
-            names = ", ".join([show(key) for key in unseen[:SHOWN]])
-            text = f"nobody has read {names} after the last addition to it"
+            names = some_names([key or "the counter" for key in unseen])
+            text = f"nobody has read {names} after the last acknowledged addition"
             return Verdict(self.name, Status.UNKNOWN, text, details)
         text = f"all {counts['acknowledged']:,} acknowledged additions count in the end"
         if not self._keeps_acknowledged:
@@ -170,12 +171,13 @@ def _moments(operations: Sequence[Operation]) -> Iterable[tuple[Operation, bool]
 
 def _told(operation: Operation, low: int, high: int) -> list[Reading]:
     assert operation.completion is not None
-    value = operation.completion.value
     where = f"event {operation.end}: a counter's value"
     if operation.invoke.f == COPIES:
-        known = {node: held for node, held in sorted(value.items()) if not isinstance(held, str)}
+        known = {
+            node: held for node, held in sorted(copies_of(operation).items()) if not isinstance(held, str)
+        }
         return [Reading(operation, _whole(held, where), low, high, node) for node, held in known.items()]
-    return [Reading(operation, _whole(value, where), low, high)]
+    return [Reading(operation, _whole(operation.completion.value, where), low, high)]
 
 
 def _last(readings: Sequence[Reading], adds: Sequence[Operation]) -> list[Reading]:
@@ -191,7 +193,7 @@ def _last(readings: Sequence[Reading], adds: Sequence[Operation]) -> list[Readin
 def _final(readings: Iterable[Reading]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for reading in readings:
-        key = show(reading.operation.invoke.key)
+        key = reading.operation.invoke.key or ""
         one = found.setdefault(key, {"low": reading.low, "high": reading.high, "values": []})
         if reading.value not in one["values"]:
             one["values"].append(reading.value)

@@ -6,21 +6,22 @@ but for the last: that copies become equal in the end is not about what clients 
 itself, from `copies`. A rung that is not decided is not claimed. Causal is causal convergence (CCv): of the
 kinds of causal consistency it is the one that implies the session guarantees, which are about one order of
 writes for all.
+
+Every rung but the last can only be broken by more of a history, never mended. So the first operation that
+breaks one is found by bisection over the beginnings of the history.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec.structs import replace
-
-from checkers.accesses import CAS, WRITES
+from checkers.accesses import CAS, READS, in_words, told
 from checkers.causal import Causal
-from checkers.convergence import COPIES, Convergence
-from checkers.history import NEMESIS, Op
+from checkers.convergence import Convergence
+from checkers.history import NEMESIS, Op, pair
 from checkers.linear import Linearizable
-from checkers.models import CasRegister, Kv, Model, Value
+from checkers.models import Value
+from checkers.registers import as_register, without_versions
 from checkers.sequential import Sequential
 from checkers.sessions import Sessions
 from checkers.verdict import Status, Verdict
@@ -32,13 +33,15 @@ RUNGS: Final = ("linearizable", "sequential", "causal", "sessions", EVENTUAL)
 class Ladder:
     """A `Checker`; its parts are the rungs. `at_least`: the rung that is promised, with which it is judged;
     with none it measures: valid if the strongest level is known, even if that is the lowest; invalid if
-    none holds; unknown if an undecided one could be stronger than the strongest that is known to hold.
+    none holds; unknown if an undecided one could be stronger than the strongest that is known to hold;
+    vacuous if nobody has read anything (nor looked at copies).
 
     `seconds` bounds the search for a linearization, `steps` that for a sequential order.
 
     `details`: `strongest` (None: none is known to hold), `rungs` {name: status}, `broken` {rung: {anomaly,
-    key, explanation, operations, by}}, where `by` is the index of the operation that cannot be explained,
-    and `next_up`, the lowest broken rung above the strongest.
+    key, explanation, operations}}, `next_up`, the lowest broken rung above the strongest, and `first`, the
+    operation with whose answer the history first broke it, as a counterexample tells it, with `event`, the
+    position of that answer, and `exact` (False: an earlier one may have, the budget was used up).
     """
 
     name = "ladder"
@@ -65,20 +68,17 @@ class Ladder:
         broken = {rung: _broken(parts[rung]) for rung in RUNGS if parts[rung].status is Status.INVALID}
         next_up = next((rung for rung in reversed(above) if rung in broken), None)
         doubtful = [rung for rung in above if parts[rung].status is Status.UNKNOWN]
+        first = None if next_up in (None, EVENTUAL) else self._first(next_up, parts[next_up], history)
         details = {
             "strongest": strongest,
             "rungs": {rung: parts[rung].status.value for rung in RUNGS},
             "broken": broken,
             "next_up": next_up,
+            "first": first,
         }
-        text = f"the strongest level that holds is {strongest}" if strongest else "no level is known to hold"
-        if doubtful:
-            text += f" (not decided: {', '.join(doubtful)})"
-        if next_up is not None:
-            text += f"; what breaks {next_up}: {broken[next_up]['anomaly']}: {parts[next_up].summary}"
-        return Verdict(
-            self.name, self._status(parts, strongest, doubtful), text, details, tuple(parts.values())
-        )
+        status = self._status(parts, strongest, doubtful)
+        text = _in_words(details, parts, doubtful)
+        return Verdict(self.name, status, text, details, tuple(parts.values()))
 
     def _status(self, parts: dict[str, Verdict], strongest: str | None, doubtful: list[str]) -> Status:
         if self._at_least is not None:
@@ -87,70 +87,105 @@ class Ladder:
             return Status.UNKNOWN
         if strongest is not None:
             return Status.VALID
-        return Status.INVALID
+        vacuous = all(part.status is Status.VACUOUS for part in parts.values())
+        return Status.VACUOUS if vacuous else Status.INVALID
 
     def _rungs(self, history: list[Op]) -> dict[str, Verdict]:
-        asked: dict[str, Callable[[], Verdict]] = {
-            "linearizable": lambda: self._linearizable(history),
-            "sequential": lambda: Sequential(self._initial, self._steps, known_not_linearizable=True).check(
-                history
-            ),
-            "causal": lambda: Causal("ccv", self._initial).check(history),
-            "sessions": lambda: Sessions(self._initial).check(history),
-        }
         found: dict[str, Verdict] = {}
-        holds = ""
-        for rung, ask in asked.items():
-            if holds:
-                found[rung] = Verdict(rung, Status.VALID, f"as it is {holds}")
+        implied: Verdict | None = None
+        for rung in RUNGS[:-1]:
+            if implied is not None:
+                text = f"as it is {implied.checker}" if implied.status is Status.VALID else implied.summary
+                found[rung] = Verdict(rung, implied.status, text)
                 continue
-            found[rung] = ask()
-            if found[rung].status is Status.VALID:
-                holds = rung
+            found[rung] = self._judge(rung, history)
+            if found[rung].status in (Status.VALID, Status.VACUOUS):
+                implied = found[rung]
         found[EVENTUAL] = _eventual(history)
         return found
 
+    def _judge(self, rung: str, history: list[Op]) -> Verdict:
+        match rung:
+            case "linearizable":
+                return self._linearizable(history)
+            case "sequential":
+                refused = any(op.type == "fail" and op.f == CAS for op in history)
+                return Sequential(self._initial, self._steps, try_linearizable=refused).check(history)
+            case "causal":
+                return Causal("ccv", self._initial).check(history)
+            case _:
+                return Sessions(self._initial).check(history)
+
     def _linearizable(self, history: list[Op]) -> Verdict:
-        events = [op for op in history if op.f != COPIES]
-        fs = {op.f for op in events if op.process != NEMESIS}
-        models: list[Model] = [CasRegister(self._initial), Kv(self._initial)]
-        model = next((model for model in models if fs <= model.operations), None)
-        if model is None:
-            mixed = ", ".join(sorted(fs))
-            return Verdict("linearizable", Status.UNKNOWN, f"no model has all of the operations {mixed}")
+        events, model = as_register(history, self._initial)
+        if all(op.type != "ok" or op.process == NEMESIS or op.f not in (*READS, CAS) for op in events):
+            return Verdict(RUNGS[0], Status.VACUOUS, "nobody has read anything")
         return Linearizable(model, failed_cas="mismatch", seconds=self._seconds).check(events)
+
+    def _first(self, rung: str, verdict: Verdict, history: list[Op]) -> dict[str, Any] | None:
+        end, exact = self._shortest(rung, verdict, history)
+        operation = next((each for each in pair(history) if end - 1 in (each.start, each.end)), None)
+        if operation is None:
+            return None
+        return {**told(operation), "event": end - 1, "exact": exact, "told": in_words(operation)}
+
+    def _shortest(self, rung: str, verdict: Verdict, history: list[Op]) -> tuple[int, bool]:
+        """How many events are the shortest beginning that breaks it, and whether that is certain."""
+        low, high, exact = 0, len(history), True
+        guess = _over(verdict, high)
+        while high - low > 1:
+            middle = guess if low < guess < high else (low + high) // 2
+            found = self._judge(rung, history[:middle])
+            if found.status is Status.INVALID:
+                high = middle
+                over = _over(found, high)
+                guess = over if over < high else high - 1
+            else:
+                exact &= found.status is not Status.UNKNOWN
+                low = middle
+                guess = -1
+        return high, exact
+
+
+def _in_words(details: dict[str, Any], parts: dict[str, Verdict], doubtful: list[str]) -> str:
+    strongest, next_up, first = details["strongest"], details["next_up"], details["first"]
+    text = f"the strongest level that holds is {strongest}" if strongest else "no level is known to hold"
+    if doubtful:
+        text += f" (not decided: {', '.join(doubtful)})"
+    if parts[RUNGS[0]].status is Status.VACUOUS:
+        text += "; those above eventual are about reads, and nobody has read anything"
+    if first is not None:
+        text += f"; {next_up} is first broken when {first['told']}"
+    if next_up is not None:
+        anomaly, summary = details["broken"][next_up]["anomaly"], parts[next_up].summary
+        text += f"; what breaks {next_up}: {'' if anomaly in summary else f'{anomaly}: '}{summary}"
+    return text
 
 
 def _eventual(history: list[Op]) -> Verdict:
-    known = (COPIES, *WRITES, CAS)
-    verdict = Convergence(keeps_acknowledged=False).check([_as_write(op) for op in history if op.f in known])
+    verdict = Convergence(keeps_acknowledged=False).check([without_versions(op) for op in history])
     if verdict.status is Status.VACUOUS:
-        return Verdict(EVENTUAL, Status.VACUOUS, "not judged: nobody has looked at all copies of any key")
+        return Verdict(EVENTUAL, Status.VACUOUS, f"not judged: {verdict.summary}")
     return Verdict(EVENTUAL, verdict.status, verdict.summary, verdict.details)
-
-
-def _as_write(op: Op) -> Op:
-    """What the checker of convergence knows: what an operation leaves."""
-    if op.f == CAS and isinstance(op.value, (list, tuple)):
-        return replace(op, f="write", value=op.value[1])
-    return op if op.f == COPIES else replace(op, f="write", value=None if op.f == "delete" else op.value)
 
 
 def _broken(verdict: Verdict) -> dict[str, Any]:
     """What a broken rung tells, wherever in its parts it stands."""
-    leaf = next((part for part in (verdict, *verdict.parts) if part.details.get("operations")), verdict)
-    told = leaf.details
-    operations: list[dict[str, Any]] = told.get("operations", [])
-    last = max(operations, key=_ended, default={})
+    leaf = _leaf(verdict)
     return {
-        "anomaly": told.get("anomaly", f"not {verdict.checker}"),
-        "key": told.get("key"),
-        "explanation": told.get("explanation", [verdict.summary]),
-        "operations": operations,
-        "by": last.get("index", last.get("start")),
+        "anomaly": leaf.details.get("anomaly", f"not {verdict.checker}"),
+        "key": leaf.details.get("key"),
+        "explanation": leaf.details.get("explanation", [verdict.summary]),
+        "operations": leaf.details.get("operations", []),
     }
 
 
-def _ended(operation: dict[str, Any]) -> int:
-    end: int | None = operation["end"]
-    return int(operation["start"]) if end is None else end
+def _leaf(verdict: Verdict) -> Verdict:
+    return next((part for part in (verdict, *verdict.parts) if part.details.get("operations")), verdict)
+
+
+def _over(verdict: Verdict, events: int) -> int:
+    """How many events it takes until the counterexample is over; `events` if that is not told."""
+    operations = _leaf(verdict).details.get("operations", [])
+    ends = [each["end"] if each["outcome"] == "ok" else each["start"] for each in operations]
+    return 1 + max(ends, default=events - 1)

@@ -55,7 +55,7 @@ class LostUpdates:
 
     def check(self, history: list[Op]) -> Verdict:
         seen = _Seen(pair(history), self._initial)
-        found = sorted([*seen.too_often(), *seen.forks()], key=lambda lost: lost.updates[-1].start)
+        found = sorted(seen.lost(), key=lambda lost: lost.updates[-1].start)
         figures: dict[str, Any] = {
             "updates": seen.updates,
             "lost": sum(len(lost.updates) - lost.times for lost in found),
@@ -89,6 +89,8 @@ class _Seen:
         self._from: dict[Version, list[Operation]] = defaultdict(list)
         self._written: dict[Version, int] = defaultdict(int)
         """How often a version may have been written."""
+        self._untold: dict[Version, int] = defaultdict(int)
+        """Of appends that did not tell what they left: how often an element may have been appended so."""
         self._lists: dict[str | None, list[tuple[Value, Operation]]] = defaultdict(list)
         self._observed: set[Version] = set()
         self._appended_to: set[str | None] = set()
@@ -98,14 +100,30 @@ class _Seen:
             self._take(operation, perhaps)
         self._settle(perhaps)
 
-    def too_often(self) -> Iterable[Lost]:
-        for version, updates in self._from.items():
-            times = self._written[version] + (version[1] == self._initial)
-            if len(updates) > max(times, 1):
-                yield Lost(version, updates, max(times, 1))
+    def lost(self) -> list[Lost]:
+        often = list(self._too_often())
+        told = {each.version[0] for each in often}
+        return often + [each for each in self._forks() if each.version[0] not in told]
 
-    def forks(self) -> Iterable[Lost]:
-        """Lists that were read, neither of two of which is a beginning of the other: the first two of each
+    def _too_often(self) -> Iterable[Lost]:
+        for version, updates in self._from.items():
+            times = max(self._times(version), 1)
+            if len(updates) > times:
+                yield Lost(version, updates, times)
+
+    def _times(self, version: Version) -> int:
+        """How often that may have been there. An empty list may be the null that a deletion left; and where
+        lists were replaced, any append may have made a version anew."""
+        key, value = version
+        times = self._written[version] + bool(value == self._initial)
+        if value == () and key in self._appended_to:
+            times += self._written[key, None] + (self._initial is None)
+        if isinstance(value, tuple) and value and key in self._replaced:
+            times += self._untold[key, value[-1]]
+        return times
+
+    def _forks(self) -> Iterable[Lost]:
+        """Lists that were told, neither of two of which is a beginning of the other: the first two of each
         key."""
         for key in self._appended_to - self._replaced:
             lists = self._lists[key]
@@ -159,15 +177,18 @@ class _Seen:
     def _appended(self, operation: Operation) -> None:
         self._appended_to.add(operation.invoke.key)
         done = operation.completion
+        asked = frozen(operation.invoke.value)
         if operation.outcome != "ok" or done is None or not isinstance(done.value, (list, tuple)):
-            return  # it did not tell what it left
-        after, asked = frozen(done.value), frozen(operation.invoke.value)
+            self._untold[operation.invoke.key, asked] += 1
+            return
+        after = frozen(done.value)
         if not after or after[-1] != asked:
             raise HistoryError(
                 f"event {operation.end}: an append of {show(asked)} is answered with a list that ends with "
                 f"it, not {show(after)}"
             )
         key = operation.invoke.key
+        self._lists[key].append((after, operation))
         self._written[key, after] += 1
         self._count((key, after[:-1]), operation)
 
@@ -178,13 +199,16 @@ class _Seen:
 
     def _settle(self, perhaps: list[tuple[Operation, Version, Version]]) -> None:
         """What was seen of indeterminate updates happened, if nobody else can have written it; and so on."""
-        while True:
-            happened = [each for each in perhaps if each[2] in self._observed and self._only_one(each[2])]
-            if not happened:
-                return
-            perhaps = [each for each in perhaps if each not in happened]
-            for operation, before, _ in happened:
+        by_result = {
+            after: (operation, before) for operation, before, after in perhaps if self._only_one(after)
+        }
+        waiting = [after for after in by_result if after in self._observed]
+        while waiting:
+            found = by_result.pop(waiting.pop(), None)
+            if found is not None:
+                operation, before = found
                 self._count(before, operation)
+                waiting.append(before)
 
     def _only_one(self, version: Version) -> bool:
         return self._written[version] == 1 and version[1] != self._initial

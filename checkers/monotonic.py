@@ -17,22 +17,23 @@ SHOWN: Final = 5
 
 
 class Back(NamedTuple):
-    """`later` began after `earlier` had ended, and saw less."""
+    """`later` began after `earlier` had ended, and found less."""
 
     earlier: Operation
     later: Operation
 
     @property
     def by(self) -> int:
-        return int(_seen(self.earlier)) - int(_seen(self.later))
+        return _seen(self.earlier) - _found(self.later)
 
 
 class Monotonic:
     """A `Checker`. Observations, by key: a `read`, and an `increment` that is answered with the number after
-    it; all else is passed over. HistoryError for an answer that is not a whole number.
+    it, and so found that much less (1 if it does not say how much); all else is passed over. HistoryError for
+    an answer that is not a whole number.
 
-    Invalid: an observation is less than the greatest of those that had ended before it began. Vacuous: nobody
-    made two of one key.
+    Invalid: what an observation found is less than the greatest that those saw which had ended before it
+    began. Vacuous: nobody made two of one key.
 
     `details`: `observations`, `back` (how many are too low), `back_in_session` (how many of them below what
     their own process had seen), `worst` ([{by, earlier, later}]) and the `operations` of the counterexample.
@@ -62,7 +63,7 @@ class Monotonic:
             first = own[0] if own else back[0]
             text = (
                 f"{len(back):,} observations went back, {len(own):,} of them below what their own process "
-                f"had seen: process {first.later.invoke.process} saw {_seen(first.later):,} after process "
+                f"had seen: process {first.later.invoke.process} found {_found(first.later):,} after process "
                 f"{first.earlier.invoke.process} had seen {_seen(first.earlier):,}"
             )
             return Verdict(self.name, Status.INVALID, text, details)
@@ -90,6 +91,14 @@ def _seen(operation: Operation) -> int:
     return value
 
 
+def _found(operation: Operation) -> int:
+    """What was there before it: an increment saw its own."""
+    if operation.invoke.f != "increment":
+        return _seen(operation)
+    asked = operation.invoke.value
+    return _seen(operation) - (asked if isinstance(asked, int) and asked > 0 else 1)
+
+
 def _back(operations: list[Operation]) -> list[Back]:
     """Of one key, by invocation."""
     ended = sorted(operations, key=lambda operation: operation.end or 0)
@@ -101,7 +110,7 @@ def _back(operations: list[Operation]) -> list[Back]:
             if highest is None or _seen(ended[at]) > _seen(highest):
                 highest = ended[at]
             at += 1
-        if highest is not None and _seen(operation) < _seen(highest):
+        if highest is not None and _found(operation) < _seen(highest):
             found.append(Back(highest, operation))
     return found
 
@@ -111,9 +120,9 @@ def _back_in_session(operations: list[Operation]) -> list[Back]:
     found = []
     for operation in operations:
         process = operation.invoke.process
-        best = highest.setdefault(process, operation)
-        if _seen(operation) < _seen(best):
+        best = highest.get(process)
+        if best is not None and _found(operation) < _seen(best):
             found.append(Back(best, operation))
-        elif _seen(operation) > _seen(best):
+        if best is None or _seen(operation) > _seen(best):
             highest[process] = operation
     return found

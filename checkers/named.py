@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from checkers.agreement import CopiesAgree
 from checkers.causal import Causal
+from checkers.convergence import Convergence
 from checkers.counters import CounterBounds
 from checkers.ladder import Ladder
+from checkers.last_reads import LastReads
 from checkers.lost_updates import LostUpdates
 from checkers.monotonic import Monotonic
 from checkers.queues import TotalQueue
@@ -27,6 +30,9 @@ NAMED: Final[dict[str, Callable[[], Checker]]] = {
     SiblingSessions.name: SiblingSessions,
     Staleness.name: Staleness,
     LostUpdates.name: LostUpdates,
+    Convergence.name: Convergence,
+    CopiesAgree.name: CopiesAgree,
+    LastReads.name: LastReads,
     SetAtEnd.name: SetAtEnd,
     SetFull.name: SetFull,
     CounterBounds.name: CounterBounds,

@@ -1,9 +1,9 @@
 """Queues: does everything that was put in come out, once, and nothing else?
 
-Jepsen's `total-queue`, for multisets, with two differences. A value that is missing counts as lost only if
-the queue was seen empty after its enqueue had been acknowledged; before that it may still be in there. And an
+Jepsen's `total-queue`, for multisets, with these differences. A value that is missing counts as lost only if
+the queue was seen empty after its enqueue had been acknowledged; before that it may still be in there. An
 indeterminate dequeue may have taken a value that nobody saw, so as many may be missing as such dequeues
-explain.
+explain. What comes out twice is a violation, and so is what comes out though its enqueue failed.
 
 Left out on purpose: the order in which values come out. `Linearizable(FifoQueue())` judges that, and
 `Linearizable(UnorderedQueue())` whether a queue was empty when it said so.
@@ -32,13 +32,15 @@ Found = list[tuple[Value, Operation]]
 @dataclass(slots=True)
 class OneQueue:
     """`puts` that may have happened, `takes` ([operation, value]) that did; `empties`: who found nothing, or
-    drained it; `doubtful` and `drains`: where takes began of which nobody knows whether they were."""
+    drained it; `doubtful` and `drains`: where takes began of which nobody knows whether they were;
+    `refused`: how many puts certainly did not happen."""
 
     puts: list[tuple[Operation, Value]] = field(default_factory=list)
     takes: list[tuple[Operation, Value]] = field(default_factory=list)
     empties: list[Operation] = field(default_factory=list)
     doubtful: list[int] = field(default_factory=list)
     drains: list[int] = field(default_factory=list)
+    refused: int = 0
 
 
 class TotalQueue:
@@ -48,7 +50,7 @@ class TotalQueue:
 
     Invalid: values are lost, `unexpected` (nobody had put them in by then) or `duplicated` (taken more often
     than put in). Unknown: acknowledged values are still missing from a queue that nobody saw empty since.
-    Vacuous: nothing was put in, or nothing taken.
+    Vacuous: nothing was acknowledged that was put in, or nothing taken.
 
     `details`, numbers: `attempted`, `acknowledged`, `taken`, `lost`, `unexpected`, `duplicated`, `recovered`
     (taken, though never acknowledged), `explained` (missing, and an indeterminate dequeue may have taken
@@ -62,7 +64,7 @@ class TotalQueue:
         wrong: dict[str, Found] = {"lost": [], "unexpected": [], "duplicated": []}
         for one in _queues(history).values():
             acknowledged = [(put, value) for put, value in one.puts if put.outcome == "ok"]
-            counts["attempted"] += len(one.puts)
+            counts["attempted"] += len(one.puts) + one.refused
             counts["acknowledged"] += len(acknowledged)
             counts["taken"] += len(one.takes)
             unexpected, duplicated = _surplus(one)
@@ -101,8 +103,9 @@ class TotalQueue:
                 f"{counts['left']:,} acknowledged values are missing from queues that nobody saw empty since"
             )
             return Verdict(self.name, Status.UNKNOWN, text, details)
-        if not counts["attempted"] or not counts["taken"]:
-            return Verdict(self.name, Status.VACUOUS, "nobody both put something in and took it", details)
+        if not counts["acknowledged"] or not counts["taken"]:
+            text = "nobody both put something in, with an acknowledgement, and took it"
+            return Verdict(self.name, Status.VACUOUS, text, details)
         text = f"all {counts['acknowledged']:,} acknowledged values came out, each once"
         if counts["explained"]:
             text = (
@@ -126,12 +129,14 @@ def _queues(history: Iterable[Op]) -> dict[str | None, OneQueue]:
             value = frozen(operation.invoke.value)
             if value is None:
                 raise HistoryError(f"event {operation.start}: the value of an enqueue is something, not nil")
-            if outcome != "fail":
+            if outcome == "fail":
+                one.refused += 1
+            else:
                 one.puts.append((operation, value))
         elif outcome == "ok":
             _answered(one, operation)
         elif outcome == "fail":
-            if operation.error in EMPTY:
+            if isinstance(operation.error, str) and operation.error in EMPTY:
                 one.empties.append(operation)
         else:
             (one.doubtful if f == "dequeue" else one.drains).append(operation.start)

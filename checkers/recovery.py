@@ -31,8 +31,8 @@ class Recovery:
     was not asked between a healing and the next fault is not counted there.
 
     `details`: `healings` ([{faults, healed_s, recovered_s: {node: seconds, or None if it served nothing until
-    the next fault}}]), `worst_s` (None: nothing was measured), `never` (how many Nones there are) and, over
-    all healings, `by_node` {node: {p50, max}} in seconds.
+    the next fault or the end}}]), `worst_s` (None: nothing was measured), `never` (how many Nones there are)
+    and, over all healings, `by_node` {node: {p50, max}} in seconds.
     """
 
     name = "recovery"
@@ -71,16 +71,17 @@ class Recovery:
         return Verdict(self.name, Status.VALID, _told(worst, never, len(self._healings)), details)
 
     def _times(self, history: list[Op]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-        """By node, in order: when operations ended, and when ones ended that were served."""
+        """By node, in order: when operations began or ended, and when ones ended that were served."""
         asked: dict[str, list[int]] = {}
         served: dict[str, list[int]] = {}
         for operation in pair(history):
             node = self._coordinator_of(operation.invoke)
             done = operation.completion
-            if node is None or done is None or done.time < 0:
+            if node is None:
                 continue
-            asked.setdefault(node, []).append(done.time)
-            if answered(done):
+            ended = [] if done is None else [done.time]
+            asked.setdefault(node, []).extend(at for at in (operation.invoke.time, *ended) if at >= 0)
+            if done is not None and done.time >= 0 and answered(done):
                 served.setdefault(node, []).append(done.time)
         for times in (*asked.values(), *served.values()):
             times.sort()
@@ -102,13 +103,15 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 def _told(worst: tuple[float, str, Healing] | None, never: int, healings: int) -> str:
     if worst is None and not never:
         return "not measured: nothing was healed" if not healings else "not measured: nobody asked afterwards"
-    text = ""
+    text = []
     if worst is not None:
         seconds, node, healing = worst
-        text = (
-            f"after {healings} healings, {seconds:.3f} s at most until a coordinator served again ({node}, "
+        times = "1 healing" if healings == 1 else f"{healings:,} healings"
+        text.append(
+            f"after {times}, {seconds:.3f} s at most until a coordinator served again ({node}, "
             f"after {', '.join(healing.faults)})"
         )
     if never:
-        text += f"{'; ' if text else ''}{never} times one had not when the next fault came"
-    return text
+        times = "once" if never == 1 else f"{never:,} times"
+        text.append(f"{times} one served nobody until the next fault, or the end")
+    return "; ".join(text)

@@ -75,7 +75,8 @@ class SetFull:
     """A `Checker`; operations as in `checkers/sets.py`. Invalid: an acknowledged element is lost, a read
     shows an element twice or one that nobody can have added, or reads are less fresh than `demand`ed (at
     `linearizable`, an element that was only seen must not be lost either; at `nothing`, any may). Unknown: no
-    read began after some acknowledged add had ended. Vacuous: nobody added and read.
+    read began after some acknowledged add had ended. Vacuous: nobody added and read, or of no element it was
+    known that it is there before a read began.
 
     `details`, numbers: `attempted`, `acknowledged`, `reads`, `stable`, `lost`, `never_read`, `stale`,
     `recovered` (stable, though never acknowledged), `duplicated`, `unexpected`, `unread` (acknowledged after
@@ -159,6 +160,9 @@ class SetFull:
                 f"{counts['unread']:,} elements were acknowledged after the last read of their set had begun"
             )
             return Verdict(self.name, Status.UNKNOWN, text, details)
+        if not counts["stable"] and not counts["lost"]:
+            text = "no element was acknowledged or seen that reads had to show"
+            return Verdict(self.name, Status.VACUOUS, text, details)
         text = f"all {counts['acknowledged']:,} acknowledged elements are there"
         gone = [fate.element for fate in fates if fate.lost and fate.acknowledged is not None]
         if gone:
@@ -188,6 +192,7 @@ def _fates(
 ) -> list[Fate]:
     """Only what changes from one read to the next is looked at element by element."""
     seen = _first_seen(one.reads)
+    unexpected += [(element, read) for element, read in seen.items() if one.unexpected(element, read)]
     current: set[Value] = set()
     present: dict[Value, Operation] = {}
     absent: dict[Value, Operation] = {}
@@ -197,10 +202,8 @@ def _fates(
         assert read.completion is not None
         if read.completion.value is not None and len(read.completion.value) != len(shown):
             duplicated += [(element, read) for element in twice(read)]
-        appeared = shown - current
-        unexpected += [(element, read) for element in one.unexpected(appeared, read)]
         if before is not None:
-            absent.update(dict.fromkeys(appeared, before))
+            absent.update(dict.fromkeys(shown - current, before))
             present.update(dict.fromkeys(current - shown, before))
         current, before = shown, read
     fates = []

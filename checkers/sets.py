@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from checkers.accesses import counterexample, told
+from checkers.convergence import some_names
 from checkers.history import HistoryError, Op, Operation, pair
 from checkers.models import Value, frozen, show
 from checkers.verdict import Status, Verdict
@@ -30,15 +31,10 @@ class OneSet:
     refused: dict[Value, Operation] = field(default_factory=dict)
     reads: list[Operation] = field(default_factory=list)
 
-    def unexpected(self, elements: Iterable[Value], read: Operation) -> list[Value]:
-        """Those which nobody can have added by the end of `read`."""
-        end = read.end or 0
-        found = []
-        for element in elements:
-            add = self.adds.get(element)
-            if add is None or add.start > end:
-                found.append(element)
-        return found
+    def unexpected(self, element: Value, read: Operation) -> bool:
+        """Whether nobody can have added it by the end of `read`."""
+        add = self.adds.get(element)
+        return add is None or add.start > (read.end or 0)
 
 
 def sets_of(history: Iterable[Op]) -> dict[str | None, OneSet]:
@@ -104,14 +100,15 @@ def read_told(read: Operation) -> dict[str, Any]:
 
 
 class SetAtEnd:
-    """A `Checker`. Of each key the last read counts that began after all acknowledged adds had ended.
-    `keeps_acknowledged`: the store promises it, and a loss is not only told.
+    """A `Checker`. Of each key the last read counts, if it began after all acknowledged adds had ended;
+    whether all who read then saw the same is for `checkers/last_reads.py`. `keeps_acknowledged`: the store
+    promises it, and a loss is not only told.
 
     Invalid: an acknowledged element is `lost`, or one is `unexpected` (nobody added it, or its add had
-    failed). Unknown: acknowledged elements, and no such read. Vacuous: nobody added anything.
+    failed). Unknown: acknowledged elements, and no such read. Vacuous: no add was acknowledged.
 
-    `details`: `attempted`, `acknowledged`, `present`, `lost`, `unexpected` and `recovered` elements (numbers;
-    recovered: there, though never acknowledged), `examples`, `operations` of the counterexample.
+    `details`, numbers of elements: `attempted`, `acknowledged`, `present`, `lost`, `unexpected` and
+    `recovered` (there, though never acknowledged); `examples`, `operations` of the counterexample.
     """
 
     name = "set"
@@ -123,7 +120,7 @@ class SetAtEnd:
         counts = dict.fromkeys(("attempted", "acknowledged", "present", "lost", "unexpected", "recovered"), 0)
         lost: list[tuple[Operation, Operation]] = []
         strange: list[tuple[Value, Operation]] = []
-        unseen: list[str | None] = []
+        unseen: list[str] = []
         for key, one in sets_of(history).items():
             acknowledged = {element: add for element, add in one.adds.items() if add.outcome == "ok"}
             counts["attempted"] += len(one.adds) + len(one.refused)
@@ -131,13 +128,13 @@ class SetAtEnd:
             over = max([add.end or 0 for add in acknowledged.values()], default=-1)
             last = one.reads[-1] if one.reads and one.reads[-1].start > over else None
             if last is None:
-                unseen += [key] * bool(acknowledged)
+                unseen += [key or "the set"] * bool(acknowledged)
                 continue
             present = elements_of(last)
             counts["present"] += len(present)
             counts["recovered"] += sum(e in present for e in one.adds if e not in acknowledged)
             lost += [(add, last) for element, add in acknowledged.items() if element not in present]
-            strange += [(element, last) for element in one.unexpected(present, last)]
+            strange += [(element, last) for element in present if one.unexpected(element, last)]
         counts["lost"], counts["unexpected"] = len(lost), len(strange)
         return self._verdict(counts, lost, strange, unseen)
 
@@ -146,7 +143,7 @@ class SetAtEnd:
         counts: dict[str, int],
         lost: list[tuple[Operation, Operation]],
         strange: list[tuple[Value, Operation]],
-        unseen: list[str | None],
+        unseen: list[str],
     ) -> Verdict:
         gone = [frozen(add.invoke.value) for add, _ in lost]
         odd = [element for element, _ in strange]
@@ -161,10 +158,10 @@ class SetAtEnd:
             wrong += [f"{len(odd):,} elements are there that nobody added ({some(odd)})"] * bool(odd)
             return Verdict(self.name, Status.INVALID, "; ".join(wrong), details)
         if unseen:
-            text = f"nobody has read {some(unseen)} after the last acknowledged add"
+            text = f"nobody has read {some_names(unseen)} after the last acknowledged add"
             return Verdict(self.name, Status.UNKNOWN, text, details)
-        if not counts["attempted"]:
-            return Verdict(self.name, Status.VACUOUS, "nobody added anything", details)
+        if not counts["acknowledged"]:
+            return Verdict(self.name, Status.VACUOUS, "no add was acknowledged", details)
         text = f"all {counts['acknowledged']:,} acknowledged elements are there"
         if gone:
             text = (

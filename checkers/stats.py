@@ -1,22 +1,28 @@
 """What happened at all: operations by kind and outcome, errors, latencies. A kind of operation that never
-succeeded makes a run vacuous: nothing was learnt of it."""
+succeeded makes a run vacuous: nothing was learnt of it. Where a client could not make sense of what it was
+told, something was spoilt, whatever else holds.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 from checkers.history import NEMESIS, Op, Operation, pair
 from checkers.verdict import Status, Verdict
 
+GARBLED: Final = "garbled: "
+"""How the error of an operation begins that was answered with what nobody can have written."""
+
 
 class Stats:
-    """A `Checker`: vacuous if there is no operation, or none of some kind succeeded; else valid.
+    """A `Checker`: invalid if an answer was garbled; vacuous if there is no operation, or none of some kind
+    succeeded; else valid.
 
-    `details`: `operations` {f: {ok, fail, info}}, `errors` {f: {error: count}}, `latencies_ms` {f: {p50, p95,
-    p99, max}} of what succeeded and has times, `nemesis` {f: events}.
+    `details`: `garbled`, how many answers; `operations` {f: {ok, fail, info}}; `errors` {f: {error: count}};
+    `latencies_ms` {f: {p50, p95, p99, max}} of what succeeded and has times; `nemesis` {f: events}.
     """
 
     name = "stats"
@@ -32,6 +38,13 @@ class Stats:
             "latencies_ms": {f: found for f, ops in sorted(kinds.items()) if (found := _latencies(ops))},
             "nemesis": dict(sorted(Counter(op.f for op in history if op.process == NEMESIS).items())),
         }
+        garbled = [op for op in history if op.error is not None and str(op.error).startswith(GARBLED)]
+        details["garbled"] = len(garbled)
+        if garbled:
+            first = str(garbled[0].error).removeprefix(GARBLED)
+            were = "operation was" if len(garbled) == 1 else "operations were"
+            text = f"{len(garbled):,} {were} answered with what nobody wrote, first {first}"
+            return Verdict(self.name, Status.INVALID, text, details)
         if not counts:
             return Verdict(self.name, Status.VACUOUS, "no operation was invoked", details)
         barren = [f for f, outcomes in counts.items() if not outcomes["ok"]]

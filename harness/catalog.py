@@ -148,7 +148,8 @@ def spares(faults: Sequence[str]) -> int:
 
 def _kv(plan: Plan) -> Kv:
     bent = any(fault.partition(":")[0] in ("clock", "drift") for fault in plan.faults)
-    return Kv(plan.level, plan.replication, not bent, plan.analysis_limit_s)
+    keeps = _keeps_acknowledged(plan)
+    return Kv(plan.level, plan.replication, not bent, plan.analysis_limit_s, keeps)
 
 
 def _set(plan: Plan) -> SetWork:
@@ -174,7 +175,10 @@ def _keeps_acknowledged(plan: Plan) -> bool:
 
 def _cart(plan: Plan) -> Cart:
     way = way_of(plan.level)
-    return Cart(way, plan.level, plan.replication, cart_names(way, CARTS), removes=True)
+    keys = cart_names(way, CARTS)
+    return Cart(
+        way, plan.level, plan.replication, keys, removes=True, keeps_acknowledged=_keeps_acknowledged(plan)
+    )
 
 
 def _named(kinds: dict[str, T], flag: str, name: str) -> T:

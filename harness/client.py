@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from checkers.history import Op, Type
+from checkers.stats import GARBLED
 from harness.cluster.base import Lost, NotSent, Session
 from store.core.messages import DEFINITE, Body, Failed, Get, Response
 
@@ -20,14 +21,22 @@ UNREACHABLE_PAUSE_S: Final = 0.1
 would fail operations as fast as they can be generated, take them from the others, and fill the history."""
 
 
+class Garbled(Exception):
+    """What a response holds is nothing that a client of the workload can have written: it is told in a few
+    words."""
+
+
 class Codec(Protocol):
     """The part of a workload that turns operations into requests and responses into values; pure."""
 
-    def encode(self, op: Op) -> Body: ...
+    def encode(self, op: Op) -> Body:
+        """Raises `Garbled` if what an earlier response said makes no sense."""
+        ...
 
     def decode(self, op: Op, response: Response) -> Op:
         """`op` with what a response other than `Failed` says of it, as an `ok` completion. One that takes
-        another request goes on as an invocation, with whatever value `encode` makes that request from."""
+        another request goes on as an invocation, with whatever value `encode` makes that request from.
+        Raises `Garbled`."""
         ...
 
     def changes_nothing(self, op: Op) -> bool:
@@ -45,7 +54,10 @@ async def perform(codec: Codec, session: Session, op: Op, timeout_s: float) -> O
     its requests."""
     step, changed = op, False
     while True:
-        body = codec.encode(step)
+        try:
+            body = codec.encode(step)
+        except Garbled as error:
+            return failed(codec, op, not changed, f"{GARBLED}{error}")
         looks = isinstance(body, Get)
         try:
             response = await session.request(body, timeout_s)
@@ -54,7 +66,10 @@ async def perform(codec: Codec, session: Session, op: Op, timeout_s: float) -> O
         if isinstance(response, Failed):
             definite = looks or DEFINITE.get(response.code, False)
             return failed(codec, op, not changed and definite, response.code)
-        step = codec.decode(step, response)
+        try:
+            step = codec.decode(step, response)
+        except Garbled as error:
+            return failed(codec, op, looks and not changed, f"{GARBLED}{error}")
         if step.type != "invoke":
             return step
         changed = changed or not looks

@@ -18,7 +18,7 @@ R replicas it asked had not got (docs/protocols/data.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
@@ -26,13 +26,13 @@ from msgspec.structs import replace
 
 from checkers.carts import CartChecker
 from checkers.convergence import COPIES
-from checkers.history import Op
+from checkers.history import Op, Operation
 from checkers.linear import Stream
+from checkers.models import Value, frozen
 from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from harness.generators import numbered, phases, until_ok
 from store.core.data.levels import parse_level
 from store.core.messages import (
     Body,
@@ -48,14 +48,14 @@ from store.core.messages import (
     ReadResponse,
     Response,
 )
-from workloads.kv import Look
+from workloads.final import last_reads, look_and_read, read_everywhere
+from workloads.values import whole
 
 Way = Literal["cas", "put", "siblings", "set"]
 WAYS: Final[tuple[Way, ...]] = get_args(Way)
 CARTS: Final = 100
 REMOVAL_IN: Final = 4
 """One in so many changes takes something out, if anything is in."""
-FINAL_TRIES: Final = 60
 
 
 def cart_names(way: Way, count: int) -> tuple[str, ...]:
@@ -71,7 +71,8 @@ def way_of(level: str) -> Way:
 
 class Cart:
     """`keys` are the carts' (all of one way's bucket). `replication` says whether quorums overlap, so that a
-    stale read breaks a promise; `removes`, whether items are also taken out."""
+    stale read breaks a promise; `removes`, whether items are also taken out; `keeps_acknowledged`, whether no
+    fault destroys what one copy alone may have."""
 
     name = "cart"
     summary = (
@@ -79,12 +80,20 @@ class Cart:
     )
 
     def __init__(
-        self, way: Way, level: str, replication: int, keys: tuple[str, ...], removes: bool = False
+        self,
+        way: Way,
+        level: str,
+        replication: int,
+        keys: tuple[str, ...],
+        removes: bool = False,
+        keeps_acknowledged: bool = True,
     ) -> None:
         parsed = parse_level(level, replication)
         self._way = way
         self._level = level
-        self._fresh = parsed.reads + parsed.writes > replication and not parsed.sloppy
+        overlap = parsed.reads + parsed.writes > replication and not parsed.sloppy
+        self._fresh = overlap and keeps_acknowledged
+        self._keeps_acknowledged = keeps_acknowledged
         self._keys = keys
         self._removes = removes
 
@@ -92,10 +101,7 @@ class Cart:
         return CartOps(self._keys, seed, self._removes)
 
     def final(self) -> Generator:
-        """Every copy of every cart, until they are equal; registers show no copies, and are read."""
-        if self._way != "cas":
-            return Look(self._keys)
-        return phases(*[until_ok(_tries(key)) for key in self._keys])
+        return read_everywhere(self._keys) if self._way == "cas" else look_and_read(self._keys)
 
     def encode(self, op: Op) -> Body:
         assert op.key is not None
@@ -144,7 +150,11 @@ class Cart:
         return op.f in ("read", COPIES)
 
     def checkers(self) -> list[Checker]:
-        return [CartChecker(self._fresh, keeps_removed=self._way == "cas")]
+        keeps_removed = self._way == "cas"
+        return [
+            CartChecker(self._fresh, keeps_removed, self._keeps_acknowledged),
+            last_reads(self._level, _by_items, _items_of),
+        ]
 
     def stream(self) -> Stream | None:
         return None
@@ -207,8 +217,18 @@ class CartOps(Struct, frozen=True):
         return replace(self, turns=turns)
 
 
-def _tries(key: str) -> Generator:
-    return numbered(lambda i: Op(f="read", key=key) if i < FINAL_TRIES else None)
+def _items_of(read: Any) -> Value:
+    """What counts of a read: not the context, which also tells of changes that left nothing."""
+    return frozen(read["items"] if isinstance(read, dict) else read)
+
+
+def _by_items(one: Value, other: Value, changes: Sequence[Operation]) -> bool:
+    """As `Explains` has it. A change also puts all that was seen before it, some of it removed since."""
+    if not isinstance(one, tuple) or not isinstance(other, tuple):
+        return False
+    asked = [change.invoke.value for change in changes]
+    items = {item for value in asked for item in (value["item"], *value["after"]["items"])}
+    return set(one) ^ set(other) <= items
 
 
 def _packed(items: list[int]) -> bytes:
@@ -233,4 +253,4 @@ def _shown(response: ReadResponse) -> dict[str, Any] | str:
 
 def _items(values: Any) -> list[int]:
     """All that any of the values lists."""
-    return sorted({int(item) for value in values for item in value.split(b",") if item})
+    return sorted({whole(item) for value in values for item in value.split(b",") if item})

@@ -1,95 +1,68 @@
-"""The kv workload: reads, writes and deletes (writes of None) on a few keys, and at the end a look at every
-copy of each.
+"""The kv workload: reads, writes and deletes (writes of None) on a few keys; at the end everything is read
+from every node.
 
 At level `linearizable` it is judged like a register with deletes. At all others it asks what eventual
-consistency promises: that the copies become equal, and, where quorums overlap and clocks are not bent, that
-nothing acknowledged is lost.
+consistency promises: that the copies become equal, and reads with them; and, where quorums overlap and clocks
+are not bent, that nothing acknowledged is lost, and that no read is older than what had been acknowledged.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from checkers.convergence import COPIES, Convergence, equal
+from checkers.convergence import Convergence
 from checkers.history import Op
+from checkers.last_reads import by_writes
 from checkers.linear import Linearizable, Stream
 from checkers.models import CasRegister
+from checkers.staleness import Staleness
 from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
-from harness.generator import PENDING, Answer, Generator, Pending
+from harness.generator import PENDING, Answer, Generator
 from store.core.data.levels import parse_level
-from store.core.messages import (
-    Body,
-    Delete,
-    Found,
-    FoundCopies,
-    Get,
-    Inspect,
-    Put,
-    ReadResponse,
-    Response,
-)
-from workloads.register import value_of, value_to_bytes
+from workloads.final import last_reads, look_and_read, read_everywhere
+from workloads.values import Values
 
 KEYS: Final = 20
-PATIENCE_S: Final = 60
-"""How long after the healing the copies may take to become equal."""
-PAUSE_NS: Final = 500_000_000
 
 
-class Kv:
-    """`clocks_are_right`: no fault bends them, so the last write is the one that came last."""
+class Kv(Values):
+    """`clocks_are_right`: no fault bends them, so the last write is the one that came last.
+    `keeps_acknowledged`: no fault destroys what one copy alone may have."""
 
     name = "kv"
-    summary = "read, write and delete; judged by convergence, and by what was acknowledged and is lost"
+    summary = "read, write and delete; judged by convergence, by stale reads, and by what is lost"
 
-    def __init__(self, level: str, replication: int, clocks_are_right: bool, analysis_limit_s: float) -> None:
+    def __init__(
+        self,
+        level: str,
+        replication: int,
+        clocks_are_right: bool,
+        analysis_limit_s: float,
+        keeps_acknowledged: bool = True,
+    ) -> None:
+        super().__init__(level)
         parsed = parse_level(level, replication)
-        self._level = level
         self._linearizable = parsed.linearizable
-        self._strict = parsed.reads + parsed.writes > replication and "sloppy" not in level
-        self._clocks_are_right = clocks_are_right
+        overlap = parsed.reads + parsed.writes > replication and not parsed.sloppy
+        self._strict = overlap and clocks_are_right and keeps_acknowledged
         self._analysis_limit_s = analysis_limit_s
 
     def generator(self, seed: int) -> Generator:
         return KvOps(seed)
 
     def final(self) -> Generator | None:
-        return None if self._linearizable else Look(tuple([f"k{number}" for number in range(KEYS)]))
-
-    def encode(self, op: Op) -> Body:
-        assert op.key is not None
-        match op.f:
-            case "read":
-                return Get(op.key, self._level)
-            case "write" if op.value is None:
-                return Delete(op.key, self._level)
-            case "write":
-                return Put(op.key, value_to_bytes(op.value), self._level)
-            case "copies":
-                return Inspect(op.key)
-        raise ValueError(f"kv has read, write and copies, not {op.f!r}")
-
-    def decode(self, op: Op, response: Response) -> Op:
-        if isinstance(response, Found):
-            return replace(op, type="ok", value=value_of(response.value))
-        if isinstance(response, FoundCopies):
-            return replace(
-                op, type="ok", value={node: _shown(copy) for node, copy in sorted(response.copies.items())}
-            )
-        return replace(op, type="ok")
-
-    def changes_nothing(self, op: Op) -> bool:
-        return op.f in ("read", COPIES)
+        keys = [f"k{number}" for number in range(KEYS)]
+        return read_everywhere(keys) if self._linearizable else look_and_read(keys)
 
     def checkers(self) -> list[Checker]:
+        last = last_reads(self._level, by_writes)
         if self._linearizable:
-            return [Linearizable(CasRegister(), failed_cas="mismatch", seconds=self._analysis_limit_s)]
-        return [Convergence(self._strict and self._clocks_are_right)]
+            return [Linearizable(CasRegister(), failed_cas="mismatch", seconds=self._analysis_limit_s), last]
+        return [Convergence(self._strict), Staleness(fresh=self._strict), last]
 
     def stream(self) -> Stream | None:
         return Stream(CasRegister(), failed_cas="mismatch") if self._linearizable else None
@@ -114,40 +87,3 @@ class KvOps(Struct, frozen=True):
 
     def update(self, ctx: Context, event: Op) -> Generator:
         return self
-
-
-class Look(Struct, frozen=True):
-    """Looks at the copies of all `keys`, round after round with a pause between, until in one round all
-    are seen and equal, or patience is at its end."""
-
-    keys: tuple[str, ...]
-    at: int = 0
-    due_ns: int = 0
-    end_ns: int = 0
-    different: bool = False
-
-    def op(self, ctx: Context) -> Answer:
-        if not ctx.free:
-            return PENDING
-        if self.end_ns == 0:
-            return replace(self, end_ns=ctx.time + PATIENCE_S * 1_000_000_000).op(ctx)
-        if self.at == len(self.keys):
-            if len(ctx.free) < len(ctx.threads):
-                return PENDING  # what was asked last may still show a difference
-            if not self.different or ctx.time >= self.end_ns:
-                return None
-            return replace(self, at=0, due_ns=ctx.time + PAUSE_NS, different=False).op(ctx)
-        if ctx.time < self.due_ns:
-            return Pending(self.due_ns, self)
-        op = Op(time=ctx.time, process=ctx.processes[ctx.free[0]], f=COPIES, key=self.keys[self.at])
-        return op, replace(self, at=self.at + 1)
-
-    def update(self, ctx: Context, event: Op) -> Generator:
-        if event.f != COPIES or event.type == "invoke":
-            return self
-        settled = event.type == "ok" and equal(event.value)
-        return self if settled or self.different else replace(self, different=True)
-
-
-def _shown(copy: ReadResponse) -> Any:
-    return value_of(copy.value) if isinstance(copy, Found) else repr(copy)

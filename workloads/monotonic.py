@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from checkers.history import Op
+from checkers.last_reads import by_sums
 from checkers.monotonic import Monotonic
 from checkers.verdict import Checker
 from harness.context import Context
@@ -18,6 +19,8 @@ from harness.generator import PENDING, Answer, Generator
 from store.core.messages import Body, Done, Response
 from workloads.change import Looked
 from workloads.counter import CounterWork
+from workloads.final import last_reads
+from workloads.values import whole
 
 
 class MonotonicWork(CounterWork):
@@ -37,12 +40,12 @@ class MonotonicWork(CounterWork):
 
     def decode(self, op: Op, response: Response) -> Op:
         if op.f == "increment" and isinstance(response, Done):
-            after = int(op.value.held or b"0") + 1 if isinstance(op.value, Looked) else None
+            after = whole(op.value.held or b"0") + 1 if isinstance(op.value, Looked) else None
             return replace(op, type="ok", value=after)
         return replace(super().decode(_as_add(op), response), f=op.f)
 
     def checkers(self) -> list[Checker]:
-        return [Monotonic()]
+        return [Monotonic(), last_reads(self._level, by_sums)]
 
 
 class IncrementOps(Struct, frozen=True):

@@ -21,10 +21,10 @@ from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from harness.generators import sequence
+from harness.generators import sequence, time_limit
 from store.core.messages import Body, Found, Get, Response
 from workloads.change import Looked, changed, joined, looked, numbers
-from workloads.final import TRIES
+from workloads.final import PATIENCE_S, TRIES
 
 QUEUES: Final = tuple([f"q{number}" for number in range(1, 11)])
 
@@ -43,7 +43,7 @@ class QueueWork:
         return QueueOps(seed)
 
     def final(self) -> Generator:
-        return sequence(*[Drain(key) for key in QUEUES])
+        return time_limit(PATIENCE_S, sequence(*[Drain(key) for key in QUEUES]))
 
     def encode(self, op: Op) -> Body:
         assert op.key is not None

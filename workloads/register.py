@@ -7,11 +7,7 @@ beyond what can be judged; after jepsen.tests.linearizable-register.
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from msgspec import Struct
-from msgspec.structs import replace
 
 from checkers.history import Op
 from checkers.linear import Linearizable, Stream
@@ -20,22 +16,23 @@ from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from store.core.messages import Body, Cas, Found, Get, Put, Response
+from store.core.messages import Body, Cas
+from workloads.values import Values, value_to_bytes
 
 KEYS_IN_USE = 5
 OPS_PER_KEY = 100
-_WRITTEN: Final = re.compile(rb"[1-9][0-9]{0,18}")
 
 
-class Register:
+class Register(Values):
     """`level` is the store's; only `linearizable` has cas, so without it there are reads and writes alone.
     `analysis_limit_s` bounds the checker."""
 
     name = "register"
+    asks = "read, write and cas"
     summary = "read, write and cas on many keys, unique values; judged linearizable per key"
 
     def __init__(self, level: str, analysis_limit_s: float) -> None:
-        self._level = level
+        super().__init__(level)
         self._fs = ("read", "read", "write", "cas") if level == "linearizable" else ("read", "write")
         self._analysis_limit_s = analysis_limit_s
 
@@ -46,25 +43,12 @@ class Register:
         return None
 
     def encode(self, op: Op) -> Body:
+        if op.f != "cas":
+            return super().encode(op)
         assert op.key is not None
-        match op.f:
-            case "read":
-                return Get(op.key, self._level)
-            case "write":
-                return Put(op.key, value_to_bytes(op.value), self._level)
-            case "cas":
-                expect, value = op.value
-                held = None if expect is None else value_to_bytes(expect)
-                return Cas(op.key, held, value_to_bytes(value), self._level)
-        raise ValueError(f"register has read, write and cas, not {op.f!r}")
-
-    def decode(self, op: Op, response: Response) -> Op:
-        if isinstance(response, Found):
-            return replace(op, type="ok", value=value_of(response.value))
-        return replace(op, type="ok")
-
-    def changes_nothing(self, op: Op) -> bool:
-        return op.f == "read"
+        expect, value = op.value
+        held = None if expect is None else value_to_bytes(expect)
+        return Cas(op.key, held, value_to_bytes(value), self._level)
 
     def checkers(self) -> list[Checker]:
         return [Linearizable(CasRegister(), failed_cas="mismatch", seconds=self._analysis_limit_s)]
@@ -103,14 +87,3 @@ class RegisterOps(Struct, frozen=True):
         others = [item for item in self.latest if item[0] != event.key]
         latest = (*others, (event.key, value))[-KEYS_IN_USE:]
         return RegisterOps(self.fs, self.seed, self.count, latest)
-
-
-def value_to_bytes(value: int) -> bytes:
-    return b"%d" % value
-
-
-def value_of(data: bytes | None) -> int | str | None:
-    """What `value_to_bytes` made, or, so that the checker convicts it, the text of what it did not make."""
-    if data is None:
-        return None
-    return int(data) if _WRITTEN.fullmatch(data) else data.decode(errors="backslashreplace")

@@ -13,28 +13,27 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from checkers.agreement import CopiesAgree
-from checkers.convergence import COPIES
 from checkers.history import Op
+from checkers.last_reads import by_writes
 from checkers.linear import Stream
 from checkers.sessions import Sessions
 from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from store.core.messages import Body, Found, FoundCopies, Get, Inspect, Put, ReadResponse, Response
 from workloads.change import LINEARIZABLE
-from workloads.final import look_and_read, read_everywhere
-from workloads.register import value_of, value_to_bytes
+from workloads.final import last_reads, look_and_read, read_everywhere
+from workloads.values import Values
 
 KEYS: Final = tuple([f"k{number}" for number in range(1, 11)])
 
 
-class SessionsWork:
+class SessionsWork(Values):
     name = "sessions"
     summary = "read and write; each client's own guarantees (read your writes, monotonic reads, ...)"
 
     def __init__(self, level: str) -> None:
-        self._level = level
+        super().__init__(level)
         self._linearizable = level == LINEARIZABLE
 
     def generator(self, seed: int) -> Generator:
@@ -43,31 +42,9 @@ class SessionsWork:
     def final(self) -> Generator:
         return read_everywhere(KEYS) if self._linearizable else look_and_read(KEYS)
 
-    def encode(self, op: Op) -> Body:
-        assert op.key is not None
-        match op.f:
-            case "read":
-                return Get(op.key, self._level)
-            case "write":
-                return Put(op.key, value_to_bytes(op.value), self._level)
-            case "copies":
-                return Inspect(op.key)
-        raise ValueError(f"{self.name} has read, write and copies, not {op.f!r}")
-
-    def decode(self, op: Op, response: Response) -> Op:
-        if isinstance(response, Found):
-            return replace(op, type="ok", value=value_of(response.value))
-        if isinstance(response, FoundCopies):
-            copies = {node: _shown(copy) for node, copy in sorted(response.copies.items())}
-            return replace(op, type="ok", value=copies)
-        return replace(op, type="ok")
-
-    def changes_nothing(self, op: Op) -> bool:
-        return op.f in ("read", COPIES)
-
     def checkers(self) -> list[Checker]:
         agree: list[Checker] = [] if self._linearizable else [CopiesAgree()]
-        return [Sessions(), *agree]
+        return [Sessions(), *agree, last_reads(self._level, by_writes)]
 
     def stream(self) -> Stream | None:
         return None
@@ -91,7 +68,3 @@ class SessionOps(Struct, frozen=True):
 
     def update(self, ctx: Context, event: Op) -> Generator:
         return self
-
-
-def _shown(copy: ReadResponse) -> int | str | None:
-    return value_of(copy.value) if isinstance(copy, Found) else repr(copy)

@@ -18,27 +18,17 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from checkers.agreement import CopiesAgree
-from checkers.convergence import COPIES
 from checkers.history import Op
+from checkers.last_reads import by_elements
 from checkers.linear import Stream
 from checkers.sets import SetAtEnd
 from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from store.core.messages import (
-    Body,
-    ChangeElements,
-    Found,
-    FoundCopies,
-    FoundElements,
-    Get,
-    Inspect,
-    ReadResponse,
-    Response,
-)
-from workloads.change import LINEARIZABLE, Looked, changed, joined, looked, numbers
-from workloads.final import look_and_read, read_everywhere
+from store.core.messages import Body, ChangeElements, Found, FoundElements, ReadResponse
+from workloads.change import LINEARIZABLE, Adding, joined, numbers
+from workloads.final import last_reads, look_and_read, read_everywhere
 
 Way = Literal["set", "cas", "put"]
 SETS: Final = 20
@@ -49,7 +39,7 @@ def set_way_of(level: str) -> Way:
     return "cas" if level == LINEARIZABLE else "set"
 
 
-class SetWork:
+class SetWork(Adding):
     """`keeps_acknowledged`: as `SetAtEnd` has it. `adds_one_in`: one operation in so many is an add, the
     others are reads."""
 
@@ -58,9 +48,9 @@ class SetWork:
     adds_one_in = 1
 
     def __init__(self, way: Way, level: str, keeps_acknowledged: bool = True) -> None:
+        super().__init__(level, looks=way != "set")
         self._way = way
         self._keeps_acknowledged = keeps_acknowledged
-        self._level = level
         prefix = "set/" if way == "set" else ""
         self._keys = tuple([f"{prefix}s{number}" for number in range(1, SETS + 1)])
 
@@ -70,43 +60,30 @@ class SetWork:
     def final(self) -> Generator:
         return read_everywhere(self._keys) if self._way == "cas" else look_and_read(self._keys)
 
-    def encode(self, op: Op) -> Body:
-        assert op.key is not None
-        match op.f:
-            case "read":
-                return Get(op.key, self._level)
-            case "add" if self._way == "set":
-                return ChangeElements(op.key, (b"%d" % op.value,), (), self._level)
-            case "add" if isinstance(op.value, Looked):
-                held = op.value.held
-                return changed(op.key, held, joined([*numbers(held), op.value.asked]), self._level)
-            case "add":
-                return Get(op.key, self._level)
-            case "copies":
-                return Inspect(op.key)
-        raise ValueError(f"{self.name} has add, read and copies, not {op.f!r}")
+    def added(self, held: bytes | None, asked: int) -> bytes:
+        return joined([*numbers(held), asked])
 
-    def decode(self, op: Op, response: Response) -> Op:
-        if isinstance(response, FoundCopies):
-            copies = {node: _elements(copy) for node, copy in sorted(response.copies.items())}
-            return replace(op, type="ok", value=copies)
-        if op.f == "read":
-            assert isinstance(response, Found | FoundElements)
-            return replace(op, type="ok", value=_elements(response))
-        if isinstance(response, Found):
-            return looked(op, response.value)
-        element = op.value.asked if isinstance(op.value, Looked) else op.value
-        return replace(op, type="ok", value=element)
+    def edit(self, key: str, asked: int) -> Body:
+        return ChangeElements(key, (b"%d" % asked,), (), self._level)
 
-    def changes_nothing(self, op: Op) -> bool:
-        return op.f in ("read", COPIES)
+    def shown(self, response: ReadResponse) -> list[int | str] | str:
+        """In order."""
+        match response:
+            case FoundElements(_, elements):
+                shown = [_element(element) for element in elements]
+            case Found(_, value):
+                shown = [_element(element) for element in (value or b"").split(b",") if element]
+            case _:
+                return repr(response)
+        return sorted(shown, key=lambda element: (isinstance(element, str), element))
 
     def checkers(self) -> list[Checker]:
-        return [SetAtEnd(self._keeps_acknowledged), *self.copies()]
+        return [SetAtEnd(self._keeps_acknowledged), *self.at_the_end()]
 
-    def copies(self) -> list[Checker]:
+    def at_the_end(self) -> list[Checker]:
         """Registers of level linearizable show no copies."""
-        return [] if self._way == "cas" else [CopiesAgree()]
+        agree: list[Checker] = [] if self._way == "cas" else [CopiesAgree()]
+        return [*agree, last_reads(self._level, by_elements)]
 
     def stream(self) -> Stream | None:
         return None
@@ -134,18 +111,6 @@ class SetOps(Struct, frozen=True):
 
     def update(self, ctx: Context, event: Op) -> Generator:
         return self
-
-
-def _elements(response: ReadResponse) -> list[int | str] | str:
-    """In order; in words, what cannot be told."""
-    match response:
-        case FoundElements(_, elements):
-            shown = [_element(element) for element in elements]
-        case Found(_, value):
-            shown = [_element(element) for element in (value or b"").split(b",") if element]
-        case _:
-            return repr(response)
-    return sorted(shown, key=lambda element: (isinstance(element, str), element))
 
 
 def _element(data: bytes) -> int | str:

@@ -31,4 +31,4 @@ class SetFullWork(SetWork):
         self._demand = demand
 
     def checkers(self) -> list[Checker]:
-        return [SetFull(self._demand), *self.copies()]
+        return [SetFull(self._demand), *self.at_the_end()]

@@ -18,10 +18,11 @@ from checkers.verdict import Checker
 from harness.context import Context
 from harness.draw import mix64
 from harness.generator import PENDING, Answer, Generator
-from harness.generators import each_thread, sequence, until_ok
+from harness.generators import each_thread, sequence, time_limit, until_ok
 from store.core.messages import Body, Found, Get, Response
 from workloads.change import Looked, changed, looked
-from workloads.final import tries
+from workloads.final import PATIENCE_S, tries
+from workloads.values import whole
 
 SERIES: Final = tuple([f"ids{number}" for number in range(1, 6)])
 """Several, so that not every client gets in every other's way."""
@@ -39,7 +40,7 @@ class UniqueIdsWork:
 
     def final(self) -> Generator:
         once_more = [until_ok(tries(Op(f="generate", key=key))) for key in SERIES]
-        return each_thread(sequence(*once_more))
+        return time_limit(PATIENCE_S, each_thread(sequence(*once_more)))
 
     def encode(self, op: Op) -> Body:
         assert op.key is not None
@@ -83,4 +84,4 @@ class GenerateOps(Struct, frozen=True):
 
 
 def _next(seen: Looked) -> int:
-    return int(seen.held or b"0") + 1
+    return whole(seen.held or b"0") + 1

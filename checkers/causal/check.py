@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from checkers.accesses import Accesses, accesses, doubt, phantom_details
+from checkers.accesses import Accesses, phantom_details
 from checkers.causal.memory import ACCESSES_MAX, causal_memory
 from checkers.causal.order import CausalOrder, Pattern, pattern_details
 from checkers.history import Op
 from checkers.models import Value
+from checkers.readings import Readings, doubt, settled
 from checkers.verdict import Status, Verdict
 
 Kind = Literal["cc", "ccv", "cm"]
@@ -27,10 +28,10 @@ MEANINGS: Final[dict[Kind, str]] = {
 
 
 class Found(NamedTuple):
-    """Of each kind the bad pattern, None if there is none; not in `patterns`: it was not judged."""
+    """A bad pattern, and the reading that has it."""
 
     judged: Accesses
-    patterns: dict[Kind, Pattern | None]
+    pattern: Pattern
 
 
 class Causal:
@@ -51,16 +52,16 @@ class Causal:
         self._initial = initial
 
     def check(self, history: list[Op]) -> Verdict:
-        certain = accesses(history, initial=self._initial)
+        readings = Readings(history, self._initial)
+        certain = readings.certain
         figures = {"accesses": len(certain.all), "unclear_reads": certain.unclear}
         if certain.phantoms:
             details = figures | phantom_details(certain.phantoms)
             return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
-        found = _judged(certain)
-        guessed = found
-        if certain.unclear:
-            guessed = _judged(accesses(history, initial=self._initial, guess=True))
-        parts = {kind: _part(kind, found, guessed, figures) for kind in MEANINGS}
+        found, doubtful = settled(readings, _broken)
+        parts = {
+            kind: _part(kind, found.get(kind), kind in doubtful, certain.reads, figures) for kind in MEANINGS
+        }
         whole = parts[self._kind]
         if parts["cc"].status is Status.INVALID:
             parts |= {kind: _implied(parts["cc"], kind, figures) for kind in ("ccv", "cm")}
@@ -68,25 +69,27 @@ class Causal:
         return Verdict(self.name, whole.status, whole.summary, brief, tuple(parts.values()))
 
 
-def _judged(judged: Accesses) -> Found:
+def _broken(judged: Accesses) -> dict[Kind, Found]:
     order = CausalOrder(judged.all)
     if order.pattern is not None:
-        return Found(judged, dict.fromkeys(MEANINGS, order.pattern))
+        return dict.fromkeys(MEANINGS, Found(judged, order.pattern))
     in_order = order.in_order()
-    patterns: dict[Kind, Pattern | None] = {"cc": None, "ccv": order.converges()}
+    patterns: dict[Kind, Pattern | None] = {"ccv": order.converges()}
     if len(judged.all) <= ACCESSES_MAX:
         patterns["cm"] = causal_memory(judged.all, in_order)
-    return Found(judged, patterns)
+    return {kind: Found(judged, pattern) for kind, pattern in patterns.items() if pattern is not None}
 
 
-def _part(kind: Kind, found: Found, guessed: Found, figures: dict[str, Any]) -> Verdict:
-    pattern = found.patterns.get(kind)
-    if pattern is not None:
-        return _convicted(kind, pattern, found.judged, figures)
-    if kind not in found.patterns:
+def _part(kind: Kind, found: Found | None, doubtful: bool, reads: int, figures: dict[str, Any]) -> Verdict:
+    if found is not None:
+        details = pattern_details(found.pattern, found.judged.all)
+        return Verdict(kind, Status.INVALID, details["explanation"][0], figures | details)
+    if not reads:
+        return Verdict(kind, Status.VACUOUS, "nobody has read anything", figures)
+    if kind == "cm" and figures["accesses"] > ACCESSES_MAX:
         reason = f"not judged: {figures['accesses']:,} accesses are more than {ACCESSES_MAX:,}"
         return Verdict(kind, Status.UNKNOWN, reason, figures)
-    if guessed.patterns.get(kind) is not None:
+    if doubtful:
         return Verdict(kind, Status.UNKNOWN, doubt(figures["unclear_reads"]), figures)
     return Verdict(kind, Status.VALID, f"{figures['accesses']:,} accesses: {MEANINGS[kind]}", figures)
 
@@ -94,8 +97,3 @@ def _part(kind: Kind, found: Found, guessed: Found, figures: dict[str, Any]) -> 
 def _implied(cc: Verdict, kind: Kind, figures: dict[str, Any]) -> Verdict:
     sentence = f"not {MEANINGS[kind]}, as not even causally consistent: {cc.details['anomaly']}"
     return Verdict(kind, Status.INVALID, sentence, figures | {"anomaly": cc.details["anomaly"]})
-
-
-def _convicted(kind: Kind, pattern: Pattern, judged: Accesses, figures: dict[str, Any]) -> Verdict:
-    details = pattern_details(pattern, judged.all)
-    return Verdict(kind, Status.INVALID, details["explanation"][0], figures | details)

@@ -18,10 +18,7 @@ ACCESSES_MAX: Final = 2_000
 
 def causal_memory(accesses: Sequence[Access], order: Sequence[int]) -> Pattern | None:
     """The bad pattern of the first session that has one; `order` is one that causality allows."""
-    sessions: dict[int | str, list[int]] = {}
-    for access in accesses:
-        sessions.setdefault(access.process, []).append(access.number)
-    for own in sessions.values():
+    for own in _sessions(accesses):
         reads = [number for number in own if accesses[number].seen != UNSEEN]
         if reads:
             known = list(ancestors(accesses, order, own))
@@ -29,6 +26,20 @@ def causal_memory(accesses: Sequence[Access], order: Sequence[int]) -> Pattern |
             if pattern is not None:
                 return pattern
     return None
+
+
+def _sessions(accesses: Sequence[Access]) -> list[list[int]]:
+    """What happened for certain, by process; and each indeterminate cas with what came before it, as nothing
+    comes after it."""
+    certain: dict[int | str, list[int]] = {}
+    ends = []
+    for access in accesses:
+        own = certain.setdefault(access.process, [])
+        if access.certain:
+            own.append(access.number)
+        elif access.seen != UNSEEN:
+            ends.append([*own, access.number])
+    return [*certain.values(), *ends]
 
 
 class _View:

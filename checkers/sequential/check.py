@@ -12,25 +12,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from checkers.accesses import Access, accesses, counterexample, doubt, in_words, phantom_details, relinked
-from checkers.causal.order import CausalOrder, pattern_details
-from checkers.convergence import COPIES
+from checkers.accesses import Access, Accesses, counterexample, in_words, phantom_details, relinked
+from checkers.causal.order import CausalOrder, Pattern, pattern_details
 from checkers.history import Op
-from checkers.linear import Linearizable
-from checkers.models import CasRegister, Kv, Model, Value
+from checkers.models import Value
+from checkers.readings import Readings, doubt
 from checkers.sequential.search import Answer, Search
 from checkers.verdict import Status, Verdict
 
 SHRINK_MAX: Final = 300
 SHRINK_STEPS: Final = 2_000
-LINEAR_STEPS: Final = 100_000
+
+
+class _Tried(NamedTuple):
+    """What became of a reading; `steps`: spent until then, `sure`: it speaks for all."""
+
+    answer: Answer
+    reading: Accesses
+    steps: int
+    pattern: Pattern | None
+    search: Search | None
+    sure: bool
 
 
 class Sequential:
     """A `Checker`; `steps` (accesses placed) is the budget of the search, at least twice as many as there
-    are.
+    are. `try_linearizable`: whether to ask first if it is linearizable.
 
     `details`: `accesses` judged, `unclear_reads`, `decided_by` ("linearizable", "causal" or "search"),
     `steps`; of an invalid one `anomaly`, `key`, `explanation`, `operations`, and `minimal` (False: more
@@ -40,78 +49,77 @@ class Sequential:
 
     name = "sequential"
 
-    def __init__(
-        self, initial: Value = None, steps: int = 300_000, *, known_not_linearizable: bool = False
-    ) -> None:
+    def __init__(self, initial: Value = None, steps: int = 300_000, *, try_linearizable: bool = True) -> None:
         if steps <= 0:
             raise ValueError(f"a budget is above 0, not {steps}")
-        self._try_linearizable = not known_not_linearizable
+        self._try_linearizable = try_linearizable
         self._initial = initial
         self._steps = steps
 
     def check(self, history: list[Op]) -> Verdict:
-        certain = accesses(history, initial=self._initial)
+        readings = Readings(history, self._initial)
+        certain = readings.certain
         figures: dict[str, Any] = {"accesses": len(certain.all), "unclear_reads": certain.unclear, "steps": 0}
         if certain.phantoms:
             details = figures | phantom_details(certain.phantoms)
             return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
-        if self._try_linearizable and linearizable(history, self._initial):
+        if not certain.reads:
+            return Verdict(self.name, Status.VACUOUS, "nobody has read anything", figures)
+        if self._try_linearizable and readings.linearizable():
             text = f"{len(certain.all):,} accesses: sequentially consistent, as they are linearizable"
             return Verdict(self.name, Status.VALID, text, figures | {"decided_by": "linearizable"})
-        order = CausalOrder(certain.all)
+        tried = self._try(certain, figures["steps"])
+        if tried.answer is Answer.FOUND and certain.unclear:
+            tried = self._try_all(readings)
+        return self._verdict(tried, figures)
+
+    def _try_all(self, readings: Readings) -> _Tried:
+        """The first that has an order; else whether all of them have none."""
+        spent, undecided, first = 0, None, None
+        for reading in readings.tried():
+            tried = self._try(reading, spent)
+            spent = tried.steps
+            if tried.answer is Answer.FOUND:
+                return tried
+            first = first or tried
+            if tried.answer is Answer.UNDECIDED:
+                undecided = tried
+        assert first is not None
+        if undecided is not None:
+            return undecided._replace(steps=spent)
+        return first._replace(steps=spent, sure=readings.exhaustive)
+
+    def _try(self, reading: Accesses, spent: int) -> _Tried:
+        order = CausalOrder(reading.all)
         pattern = order.pattern or order.converges()
         if pattern is not None:
-            details = figures | {"decided_by": "causal"} | pattern_details(pattern, certain.all)
-            return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
-        return self._searched(history, order, figures)
+            return _Tried(Answer.IMPOSSIBLE, reading, spent, pattern, None, True)
+        search = _search(order)
+        answer = search.run(max(self._budget(reading) - spent, len(reading.all) + 1))
+        return _Tried(answer, reading, spent + search.steps, None, search, True)
 
-    def _searched(self, history: list[Op], order: CausalOrder, figures: dict[str, Any]) -> Verdict:
-        figures["decided_by"] = "search"
-        answer, search = self._search(order)
-        figures["steps"] = search.steps
+    def _budget(self, reading: Accesses) -> int:
+        return max(self._steps, 2 * len(reading.all))
+
+    def _verdict(self, tried: _Tried, figures: dict[str, Any]) -> Verdict:
+        answer, reading, steps, pattern, search, sure = tried
+        figures |= {"decided_by": "causal" if search is None else "search", "steps": steps}
+        if not sure:
+            return Verdict(self.name, Status.UNKNOWN, doubt(reading.unclear), figures)
+        if pattern is not None:
+            details = figures | pattern_details(pattern, reading.all)
+            return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
+        assert search is not None
         if answer is Answer.IMPOSSIBLE:
-            return _impossible(order.accesses, search, figures)
-        if (
-            answer is Answer.FOUND
-            and figures["unclear_reads"]
-            and not self._holds_for_the_latest(history, figures)
-        ):
-            return Verdict(self.name, Status.UNKNOWN, doubt(figures["unclear_reads"]), figures)
+            return _impossible(reading.all, search, figures)
         if answer is Answer.UNDECIDED:
             text = (
-                f"the budget of {self._budget(order):,} steps is used up; the longest order found explains "
-                f"{len(search.deepest):,} of {len(order.accesses):,} accesses"
+                f"the budget of {self._budget(reading):,} steps is used up; the longest order found explains "
+                f"{len(search.deepest):,} of {len(reading.all):,} accesses"
             )
             return Verdict(self.name, Status.UNKNOWN, text, figures)
         text = f"{figures['accesses']:,} accesses: sequentially consistent"
         return Verdict(self.name, Status.VALID, text, figures)
-
-    def _holds_for_the_latest(self, history: list[Op], figures: dict[str, Any]) -> bool:
-        order = CausalOrder(accesses(history, initial=self._initial, guess=True).all)
-        if order.pattern is not None or order.converges() is not None:
-            return False
-        answer, search = self._search(order)
-        figures["steps"] += search.steps
-        return answer is Answer.FOUND
-
-    def _budget(self, order: CausalOrder) -> int:
-        return max(self._steps, 2 * len(order.accesses))
-
-    def _search(self, order: CausalOrder) -> tuple[Answer, Search]:
-        search = _search(order)
-        return search.run(self._budget(order)), search
-
-
-def linearizable(history: Sequence[Op], initial: Value) -> bool:
-    """Whether that is quickly seen; False may also mean that it takes too long, or that no model fits."""
-    events = [op for op in history if op.f != COPIES]
-    fs = {op.f for op in events if op.type == "invoke" and op.process != "nemesis"}
-    models: list[Model] = [CasRegister(initial), Kv(initial)]
-    model = next((model for model in models if fs <= model.operations), None)
-    if model is None:
-        return False
-    steps = max(LINEAR_STEPS, 4 * len(events))
-    return Linearizable(model, steps=steps).check(events).status is Status.VALID
 
 
 def _search(order: CausalOrder) -> Search:

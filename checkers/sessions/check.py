@@ -4,20 +4,21 @@ registers.
 A session is a process; one that crashed and came back under another number is another session. The order of
 writes is not known, so a guarantee is broken only if no order of all writes lets it hold: see `order`. Some
 contradictions need two guarantees: a session that writes 1 and 2 and then reads 1 breaks either the one or
-the other. Such a one is told of the guarantee about what it read, with the words "if monotonic writes
-hold".
+the other. Such a one is told of the guarantee about what it read, and names both.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from checkers.accesses import Accesses, accesses, counterexample, doubt, in_words, phantom_details
+from checkers.accesses import Accesses, counterexample, in_words, phantom_details
 from checkers.graph import Edge, Graph
 from checkers.history import Op
 from checkers.models import Value
-from checkers.sessions.order import GUARANTEES, Order, Rule
+from checkers.readings import Readings, doubt, settled
+from checkers.sessions.order import GUARANTEES, Order, Reason, Rule, obligations
 from checkers.verdict import Status, Verdict
 
 NAMES: Final[dict[Rule, str]] = {rule: rule.value.replace(" ", "-") for rule in GUARANTEES}
@@ -25,28 +26,32 @@ STARTS_MAX: Final = 20
 """From how many writes a short circle is looked for."""
 SHORT: Final = 3
 """A circle of so few edges is not made shorter."""
+SESSIONS_SHOWN: Final = 20
+FIRST: Final = 10
 
 
 class Found(NamedTuple):
-    """A circle, the rules that it needs, and the accesses, and their processes, that are part of any."""
+    """A circle, the rules that it needs, and by process the starts of the operations that are part of any."""
 
     sentences: list[str]
     operations: list[dict[str, Any]]
     key: str | None
     rules: tuple[Rule, ...]
-    violating: frozenset[int]
-    sessions: frozenset[int | str]
+    violating: dict[int | str, set[int]]
 
 
 class Sessions:
     """A `Checker`; its parts are the four guarantees. It is invalid if they do not all hold at once, even
-    if each of them would by itself.
+    if each of them would by itself. A part is vacuous if no operation was obliged by it, the whole if all
+    parts are.
 
-    `details` of it and of each part: `accesses` judged, `sessions` of processes, `unclear_reads`. Of what is
-    invalid also `anomaly`, `rules` that contradict each other, `explanation`, `operations`, `key` (of the
-    first write of the circle), `violating_operations` and `violating_sessions`: those that are part of a
-    contradiction. Unknown: only if reads that may have seen one of several writes saw the latest one is
-    anything wrong.
+    `details` of it and of each part: `accesses` judged, `sessions` of processes, `unclear_reads`; of a part
+    `obliged`, how many operations could have broken it. Of what is invalid also `anomaly`, `rules` that
+    contradict each other, `explanation`, `operations`, `key` (of the first write of the circle),
+    `violating_operations` and `violating_sessions`: those that are part of a contradiction; and `by_session`,
+    the sessions with most of them: [{process, violating, first}], where `first` are the positions of the
+    first few of their invocations in the history. Unknown: only if reads that may have seen one of several
+    writes saw the latest one is anything wrong.
     """
 
     name = "sessions"
@@ -55,34 +60,26 @@ class Sessions:
         self._initial = initial
 
     def check(self, history: list[Op]) -> Verdict:
-        certain = accesses(history, initial=self._initial)
+        readings = Readings(history, self._initial)
+        certain = readings.certain
         figures = _figures(certain)
         if certain.phantoms:
             details = phantom_details(certain.phantoms)
             return Verdict(self.name, Status.INVALID, details["explanation"][0], figures | details)
-        found = _judged(certain)
-        guessed = found
-        if certain.unclear:
-            guessed = _judged(accesses(history, initial=self._initial, guess=True))
-        parts = tuple(_part(rule, found.get(rule), rule in guessed, figures) for rule in GUARANTEES)
-        if not found and guessed:
+        found, doubtful = settled(readings, _judged)
+        obliged = obligations(certain)
+        parts = tuple(_part(rule, found.get(rule), rule in doubtful, obliged, figures) for rule in GUARANTEES)
+        if None in found:
+            return _broken(found, parts, figures)
+        if None in doubtful:
             return Verdict(self.name, Status.UNKNOWN, doubt(certain.unclear), figures, parts)
-        if not found:
-            summary = f"all four guarantees hold for {figures['sessions']:,} sessions"
-            return Verdict(self.name, Status.VALID, summary, figures, parts)
-        joint = found.get(None)
-        if joint is not None:
-            details = figures | _details(joint, " or ".join(NAMES[rule] for rule in joint.rules))
-            return Verdict(self.name, Status.INVALID, _accused(joint), details, parts)
-        first = next(part for part in parts if part.status is Status.INVALID)
-        names = " and ".join(part.checker for part in parts if part.status is Status.INVALID)
-        details = {
-            "anomaly": first.checker,
-            "violating_operations": len(frozenset().union(*(each.violating for each in found.values()))),
-            "violating_sessions": len(frozenset().union(*(each.sessions for each in found.values()))),
-        }
-        summary = f"{names} broken: {first.summary}"
-        return Verdict(self.name, Status.INVALID, summary, figures | details, parts)
+        idle = [part.checker for part in parts if part.status is Status.VACUOUS]
+        if len(idle) == len(parts):
+            return Verdict(self.name, Status.VACUOUS, "no operation was obliged by any", figures, parts)
+        summary = f"all four guarantees hold for {_sessions(figures['sessions'])}"
+        if idle:
+            summary += f" (nothing was obliged by {', '.join(idle)})"
+        return Verdict(self.name, Status.VALID, summary, figures, parts)
 
 
 def _figures(judged: Accesses) -> dict[str, Any]:
@@ -94,7 +91,7 @@ def _figures(judged: Accesses) -> dict[str, Any]:
 
 
 def _judged(judged: Accesses) -> dict[Rule | None, Found]:
-    """What contradicts each guarantee, or else, under None, all of them; nothing if they all hold at once."""
+    """What contradicts each guarantee and, under None, all of them; nothing if they all hold at once."""
     order = Order(judged.all)
     found: dict[Rule | None, Found] = {}
     if not order.contradictions(GUARANTEES)[1]:
@@ -108,11 +105,29 @@ def _judged(judged: Accesses) -> dict[Rule | None, Found]:
             together = None if rule in found else _contradiction(order, (rule, Rule.MONOTONIC_WRITES))
             if together is not None:
                 found[rule] = together
-    if not found:
-        joint = _contradiction(order, GUARANTEES)
-        assert joint is not None
-        found[None] = joint
+    found[None] = next(iter(found.values()), None) or _at_once(order)
     return found
+
+
+def _at_once(order: Order) -> Found:
+    joint = _contradiction(order, GUARANTEES)
+    assert joint is not None
+    return joint
+
+
+def _broken(found: dict[Rule | None, Found], parts: tuple[Verdict, ...], figures: dict[str, Any]) -> Verdict:
+    invalid = [part for part in parts if part.status is Status.INVALID]
+    if not invalid:
+        joint = found[None]
+        details = _details(joint, " or ".join(NAMES[rule] for rule in joint.rules))
+        return Verdict(Sessions.name, Status.INVALID, _accused(joint), figures | details, parts)
+    violating: dict[int | str, set[int]] = {}
+    for each in found.values():
+        for process, starts in each.violating.items():
+            violating.setdefault(process, set()).update(starts)
+    summary = f"{' and '.join(part.checker for part in invalid)} broken: {invalid[0].summary}"
+    details = {"anomaly": invalid[0].checker} | _by_session(violating)
+    return Verdict(Sessions.name, Status.INVALID, summary, figures | details, parts)
 
 
 def _contradiction(order: Order, rules: Sequence[Rule]) -> Found | None:
@@ -121,11 +136,11 @@ def _contradiction(order: Order, rules: Sequence[Rule]) -> Found | None:
         return None
     circle = _circle(order, graph, knots)
     place = {node: number for number, knot in enumerate(knots) for node in knot}
-    violating = {
-        reason.later
-        for reason in order.reasons
-        if reason.rule in rules and reason.tail in place and place[reason.tail] == place.get(reason.head)
-    }
+    violating: dict[int | str, set[int]] = {}
+    for reason in order.reasons:
+        if reason.rule in rules and reason.tail in place and place[reason.tail] == place.get(reason.head):
+            later = order.accesses[reason.later]
+            violating.setdefault(later.process, set()).add(later.operation.start)
     used = [order.reasons[edge.why] for edge in circle]
     members = dict.fromkeys(number for reason in used for number in (reason.earlier, reason.later))
     writes = [edge.head for edge in circle if edge.head < len(order.accesses)]
@@ -138,8 +153,7 @@ def _contradiction(order: Order, rules: Sequence[Rule]) -> Found | None:
         counterexample(operations),
         order.accesses[accused].key,
         tuple(rule for rule in GUARANTEES if any(reason.rule is rule for reason in used)),
-        frozenset(violating),
-        frozenset(order.accesses[number].process for number in violating),
+        violating,
     )
 
 
@@ -162,32 +176,48 @@ def _circle(order: Order, graph: Graph, knots: Sequence[Sequence[int]]) -> list[
 
 
 def _sentences(order: Order, circle: Sequence[Edge], accused: int) -> list[str]:
+    """Who is accused, then a sentence for each step of the circle from one write to the next."""
     rules = [order.reasons[edge.why].rule for edge in circle]
     names = dict.fromkeys(rule.value for rule in rules if rule is not Rule.DATA)
-    told = [f"{in_words(order.accesses[accused].operation)}, against {' or '.join(names)}"]
+    sentences = [f"{in_words(order.accesses[accused].operation)}, against {' or '.join(names)}"]
+    first: Reason | None = None
     for edge in circle:
-        reason = order.reasons[edge.why]
-        later, earlier = order.accesses[reason.later], order.accesses[reason.earlier]
-        if reason.rule is Rule.DATA:
+        last = order.reasons[edge.why]
+        first = first or last
+        if not order.is_write(edge.head):
             continue
-        after = f" after {in_words(earlier.operation)}" if reason.earlier != reason.later else ""
-        told.append(f"{reason.rule.value}: {in_words(later.operation)}{after}")
-    return list(dict.fromkeys(told))
+        if last.rule is not Rule.DATA:
+            earlier, later = order.accesses[first.earlier], order.accesses[last.later]
+            sentences.append(
+                f"{last.rule.value}: {in_words(later.operation)} after {in_words(earlier.operation)}"
+            )
+        first = None
+    return sentences
 
 
-def _part(rule: Rule, found: Found | None, doubtful: bool, figures: dict[str, Any]) -> Verdict:
+def _part(
+    rule: Rule, found: Found | None, doubtful: bool, obliged: Counter[Rule], figures: dict[str, Any]
+) -> Verdict:
     name = NAMES[rule]
+    figures = figures | {"obliged": obliged[rule]}
     if found is not None:
         return Verdict(name, Status.INVALID, _accused(found), figures | _details(found, name))
     if doubtful:
         return Verdict(name, Status.UNKNOWN, doubt(figures["unclear_reads"]), figures)
-    return Verdict(name, Status.VALID, f"holds for {figures['sessions']:,} sessions", figures)
+    if not obliged[rule]:
+        return Verdict(name, Status.VACUOUS, "no operation was obliged by it", figures)
+    text = f"holds for {_sessions(figures['sessions'])}, in {obliged[rule]:,} operations that it obliged"
+    return Verdict(name, Status.VALID, text, figures)
 
 
 def _accused(found: Found) -> str:
-    operations, sessions = len(found.violating), len(found.sessions)
-    more = f"{operations:,} operations of {sessions:,} sessions are part of contradictions"
+    operations = sum(map(len, found.violating.values()))
+    more = f"{operations:,} operations of {_sessions(len(found.violating))} are part of contradictions"
     return f"{found.sentences[0]}; {more}"
+
+
+def _sessions(number: int) -> str:
+    return f"{number:,} session{'s' * (number != 1)}"
 
 
 def _details(found: Found, anomaly: str) -> dict[str, Any]:
@@ -197,6 +227,16 @@ def _details(found: Found, anomaly: str) -> dict[str, Any]:
         "rules": [rule.value for rule in found.rules],
         "explanation": found.sentences,
         "operations": found.operations,
-        "violating_operations": len(found.violating),
-        "violating_sessions": len(found.sessions),
+    } | _by_session(found.violating)
+
+
+def _by_session(violating: dict[int | str, set[int]]) -> dict[str, Any]:
+    worst = sorted(violating.items(), key=lambda each: (-len(each[1]), str(each[0])))
+    return {
+        "violating_operations": sum(map(len, violating.values())),
+        "violating_sessions": len(violating),
+        "by_session": [
+            {"process": process, "violating": len(starts), "first": sorted(starts)[:FIRST]}
+            for process, starts in worst[:SESSIONS_SHOWN]
+        ],
     }

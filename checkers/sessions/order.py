@@ -11,13 +11,13 @@ Edges that would be quadratic go through nodes that stand for what a session kno
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from checkers.accesses import INITIAL, UNSEEN, Access
+from checkers.accesses import INITIAL, UNSEEN, Access, Accesses
 from checkers.graph import Graph
 from checkers.history import HistoryError
 
@@ -162,3 +162,30 @@ class Order:
             self._add(key.all_own, known, Rule.READ_YOUR_WRITES, number, number)
             self._add(number, known, Rule.READ_YOUR_WRITES, number, number)
             key.own, key.older_own, key.all_own = number, key.all_own, known
+
+
+def obligations(judged: Accesses) -> Counter[Rule]:
+    """By guarantee, how many operations could break it: a read after a write of its key, or after a read of
+    it, and a write after another one, or after any read, always in one session. Where nobody tells what he
+    saw, nothing can be broken."""
+    obliged: Counter[Rule] = Counter()
+    if not judged.reads and all(access.version is None for access in judged.all):
+        return obliged
+    done: set[tuple[int | str, str | None, str]] = set()
+    wrote: set[int | str] = set()
+    read: set[int | str] = set()
+    for access in judged.all:
+        process, key = access.process, access.key
+        if access.reads:
+            obliged[Rule.READ_YOUR_WRITES] += (process, key, "wrote") in done
+            obliged[Rule.MONOTONIC_READS] += (process, key, "read") in done
+        if access.writes:
+            obliged[Rule.MONOTONIC_WRITES] += process in wrote
+            obliged[Rule.WRITES_FOLLOW_READS] += process in read
+        if access.certain and access.reads:
+            read.add(process)
+            done.add((process, key, "read"))
+        if access.certain and access.writes:
+            wrote.add(process)
+            done.add((process, key, "wrote"))
+    return obliged

@@ -160,9 +160,7 @@ class _Known:
                         self.phantoms.append((operation, value))
                     else:
                         clock = self._clocks.join(clock, self._clock[origin.start])
-            self._clock[operation.start] = clock
-            if operation.outcome == "ok":
-                latest[process] = clock
+            self._clock[operation.start] = latest[process] = clock
 
 
 def _deletes(operation: Operation) -> bool:

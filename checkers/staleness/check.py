@@ -4,11 +4,13 @@ in seconds (Delta-atomicity), by key and in all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from checkers.accesses import accesses, counterexample, in_words, phantom_details
+from checkers.accesses import Accesses, counterexample, in_words, phantom_details
 from checkers.history import Op
 from checkers.models import Value, show
+from checkers.readings import Readings
 from checkers.staleness.clusters import Cluster, clusters
 from checkers.staleness.seconds import smallest_t_ns
 from checkers.staleness.versions import Behind, certainly_stale, smallest_k
@@ -24,17 +26,20 @@ class Found(NamedTuple):
     t_ns: int | None
     reads: int
     stale: list[Behind]
+    overtaken: list[Behind]
 
 
 class Staleness:
     """A `Checker`. Invalid if more versions or seconds than the bounds are needed; with no bounds it
     measures, and is valid. Unknown if a bound lies where only limits of k are known, or t is not (no
-    times). `steps` is what the test for k = 2 may use, for each key.
+    times). `steps` is what the test for k = 2 may use, for each key. `fresh`: also invalid if any read was
+    overtaken by a write that was acknowledged before it began. That none is, is all that overlapping quorums
+    promise: their registers are regular, not atomic (Lamport 1986), and k may be 2.
 
     `details`: `k` as [at least, at most], `t_s` likewise (None: not known), `keys` {key: {k, t_s, reads,
     stale_reads}}, `reads`, `stale_reads` (for certain: a write that came after what they saw was over before
-    they began), `unclear_reads` (of which the least is assumed, and the latest write for the most), and
-    `stalest`, the worst reads: [{versions, seconds, told, read, saw, overwritten_by}].
+    they began), `unclear_reads` (they may have seen one of several writes; the best way to read them
+    counts), and `stalest`, the worst reads: [{versions, seconds, told, read, saw, overwritten_by}].
     """
 
     name = "staleness"
@@ -45,6 +50,7 @@ class Staleness:
         t_max_s: float | None = None,
         initial: Value = None,
         steps: int = 1_000_000,
+        fresh: bool = False,
     ) -> None:
         if (k_max is not None and k_max < 1) or (t_max_s is not None and t_max_s < 0):
             raise ValueError(f"bounds are k_max >= 1 and t_max_s >= 0, not {k_max} and {t_max_s}")
@@ -52,19 +58,19 @@ class Staleness:
         self._t_max_s = t_max_s
         self._initial = initial
         self._steps = steps
+        self._fresh = fresh
 
     def check(self, history: list[Op]) -> Verdict:
-        certain = accesses(history, initial=self._initial)
+        readings = Readings(history, self._initial)
+        certain = readings.certain
         if certain.phantoms:
             details = phantom_details(certain.phantoms)
             return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
-        least = {key: self._measured(found) for key, found in clusters(certain.all).items()}
-        most = least
-        if certain.unclear:
-            guess = accesses(history, initial=self._initial, guess=True)
-            most = {key: self._measured(found) for key, found in clusters(guess.all).items()}
-        keys = {show(key): _shown(least[key], most[key]) for key in least}
-        reads = sum(found.reads for found in most.values())
+        least = self._measured(certain)
+        tried = [self._measured(reading) for reading in readings.tried()] if certain.unclear else [least]
+        shown = {key: _shown(least[key], [each[key] for each in tried], readings.exhaustive) for key in least}
+        keys = {show(key): each for key, each in shown.items()}
+        reads = sum(found.reads for found in tried[0].values())
         stale = [behind for found in least.values() for behind in found.stale]
         stalest = sorted(stale, key=lambda behind: (-behind.count, behind.read.start))[:STALEST]
         details = {
@@ -78,12 +84,20 @@ class Staleness:
         }
         if not reads:
             return Verdict(self.name, Status.VACUOUS, "nobody has read anything", details)
+        overtaken = [behind for found in least.values() for behind in found.overtaken]
+        if overtaken:
+            text = f"{len(overtaken):,} of {reads:,} reads missed what was acknowledged before they began"
+            return Verdict(self.name, Status.INVALID, text, details | _broken(text, overtaken))
         return self._verdict(details, stalest)
 
-    def _measured(self, found: list[Cluster]) -> Found:
+    def _measured(self, reading: Accesses) -> dict[str | None, Found]:
+        return {key: self._of_key(found) for key, found in clusters(reading.all).items()}
+
+    def _of_key(self, found: list[Cluster]) -> Found:
         stale = certainly_stale(found)
         reads = sum(len(cluster.reads) for cluster in found)
-        return Found(smallest_k(found, stale, self._steps), smallest_t_ns(found), reads, stale)
+        overtaken = certainly_stale(found, only_acknowledged=True) if self._fresh else []
+        return Found(smallest_k(found, stale, self._steps), smallest_t_ns(found), reads, stale, overtaken)
 
     def _verdict(self, details: dict[str, Any], stalest: list[Behind]) -> Verdict:
         k, t_s = details["k"], details["t_s"]
@@ -124,12 +138,17 @@ def _held(found: list[Any] | None, bound: float | None) -> bool | None:
     return False if found[0] > bound else True if found[1] <= bound else None
 
 
-def _shown(least: Found, most: Found) -> dict[str, Any]:
-    t_s = None if least.t_ns is None or most.t_ns is None else sorted((least.t_ns / 1e9, most.t_ns / 1e9))
+def _shown(least: Found, tried: Sequence[Found], exhaustive: bool) -> dict[str, Any]:
+    """Of a key: what holds in the best of the readings; `least` leaves out what is unclear."""
+    lows = [found.k[0] for found in tried] if exhaustive else [least.k[0]]
+    times = [found.t_ns for found in tried if found.t_ns is not None]
+    t_s = None
+    if least.t_ns is not None and len(times) == len(tried):
+        t_s = [min(times if exhaustive else [least.t_ns, *times]) / 1e9, min(times) / 1e9]
     return {
-        "k": [least.k[0], max(least.k[0], most.k[1])],
+        "k": [min(lows), min(found.k[1] for found in tried)],
         "t_s": t_s,
-        "reads": most.reads,
+        "reads": tried[0].reads,
         "stale_reads": len(least.stale),
     }
 

@@ -26,6 +26,13 @@ class Cluster:
     reads: list[Operation] = field(default_factory=list)
 
     @property
+    def acknowledged(self) -> float:
+        """Where the write was, inf if it was not."""
+        if self.write is None:
+            return self.end
+        return self.write.end if self.write.outcome == "ok" and self.write.end is not None else inf
+
+    @property
     def last_read(self) -> int:
         """When its last read began, or -1."""
         return max((read.start for read in self.reads), default=-1)

@@ -45,11 +45,20 @@ def smallest_k(found: Sequence[Cluster], stale: Sequence[Behind], steps: int) ->
     return low, high
 
 
-def certainly_stale(found: Sequence[Cluster]) -> list[Behind]:
-    """The reads before which another write had ended that began after the one they saw had ended."""
+def certainly_stale(found: Sequence[Cluster], only_acknowledged: bool = False) -> list[Behind]:
+    """The reads before which another write had ended that began after the one they saw had ended.
+    `only_acknowledged`: that another read saw it is no end of a write, as in a regular register (Lamport
+    1986)."""
+
+    def end(cluster: Cluster) -> float:
+        return cluster.acknowledged if only_acknowledged else cluster.end
+
+    def sooner(one: Cluster, other: Cluster) -> Cluster:
+        return other if end(other) < end(one) else one
+
     starts = [cluster.start for cluster in found]
-    soonest: list[Cluster] = list(accumulate(found[::-1], _sooner))[::-1]
-    by_end = sorted((cluster for cluster in found if cluster.end < inf), key=lambda cluster: cluster.end)
+    soonest: list[Cluster] = list(accumulate(found[::-1], sooner))[::-1]
+    by_end = sorted((cluster for cluster in found if end(cluster) < inf), key=end)
     reads = sorted(
         ((read.start, place) for place, cluster in enumerate(found) for read in cluster.reads),
         key=itemgetter(0),
@@ -59,7 +68,7 @@ def certainly_stale(found: Sequence[Cluster]) -> list[Behind]:
     at = 0
     stale = []
     for start, place in reads:
-        while at < len(by_end) and by_end[at].end < start:
+        while at < len(by_end) and end(by_end[at]) < start:
             ended.add(bisect_left(starts, by_end[at].start))
             at += 1
         after = bisect_right(starts, found[place].end)
@@ -67,10 +76,6 @@ def certainly_stale(found: Sequence[Cluster]) -> list[Behind]:
         if count:
             stale.append(Behind(operations[start], found[place], count, soonest[after]))
     return stale
-
-
-def _sooner(one: Cluster, other: Cluster) -> Cluster:
-    return other if other.end < one.end else one
 
 
 def _needed(found: Sequence[Cluster], by_end: bool) -> int:

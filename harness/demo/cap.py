@@ -17,13 +17,13 @@ from harness.cluster.base import Cluster
 from harness.demo.base import Conditions, Demo, DemoError, Shown, record
 from harness.demo.cap_claims import claims
 from harness.demo.cap_measure import Measured, Schedule, measure
-from harness.demo.cap_picture import picture
+from harness.demo.cap_picture import Picture
 from harness.demo.cap_prose import prose
 from harness.demo.cap_tables import tables
 from harness.demo.watch import Watched
 from harness.draw import fork, shuffled
 from harness.generator import Generator
-from harness.generators import sequence, sleep
+from harness.generators import phases, sequence, sleep, until_ok
 from harness.plan import Plan
 from nemesis.base import nemesis_op
 from nemesis.compose import Nemesis
@@ -31,6 +31,7 @@ from nemesis.grudge import complete, to_json
 from nemesis.partition import PartitionFault
 from store.core.ownership.layout import Placement, first_layout
 from workloads.cart import Cart, Way, cart_names
+from workloads.final import Look, tries
 
 NODES: Final = 5
 COPIES: Final = 3
@@ -99,9 +100,9 @@ def run(conditions: Conditions) -> Shown:
     title = (
         f"{', '.join(first.minority)} are cut off from {', '.join(first.majority)} for {first.cut_s:.1f} s; "
         f"{CARTS} carts with {COPIES} copies each, two of them on the larger side; "
-        f"cluster {conditions.cluster}, seed {conditions.seed}"
+        f"cluster {conditions.cluster}, seed {conditions.seed}; histories below runs/demo-cap"
     )
-    parts = [title, "", *tables(found), *prose(found), *picture(found)]
+    parts = [title, "", *tables(found), *prose(found), Picture(found)]
     figures = {
         "cluster": conditions.cluster,
         "majority": first.majority,
@@ -131,13 +132,22 @@ def _measured(conditions: Conditions, nodes: tuple[str, ...]) -> Iterator[Measur
             seed=conditions.seed,
         )
         keys = carts_of(setting.way, nodes, minority)
-        cart = Cart(setting.way, setting.level, COPIES, keys)
+        cart = _Carts(setting.way, setting.level, COPIES, keys)
         copied = () if setting.way == "cas" else keys  # registers show no copies
         work = Watched(cart, copied, plan, RATE, CALM_S + CUT_S)
         cluster = catalog.CLUSTERS[plan.cluster].make(plan)
         name = setting.name.replace(", ", "-").replace(",", "-").partition(" ")[0]
         history = record("cap", name, plan, work, Cut(nodes, minority), cluster)
         yield measure(setting.name, history, Schedule(nodes, minority, work.node_of))
+
+
+class _Carts(Cart):
+    """Seen once at the end, and not by every client: the figures are of what clients asked until then."""
+
+    def final(self) -> Generator:
+        if self._way != "cas":
+            return Look(self._keys)
+        return phases(*[until_ok(tries(Op(f="read", key=key))) for key in self._keys])
 
 
 def carts_of(way: Way, nodes: tuple[str, ...], minority: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """From one setting's history to figures.
 
-A phase has the operations that began and ended in it: what straddles the cut or the healing is in none.
-Served is what was answered (`ok`); latency is of what was served. When the nodes noticed is when each of them
-first said so, asked ten times a second.
+A phase has the operations that began and ended in it: what straddles the cut or the healing is in none. When
+the nodes noticed is when each of them first said so, asked ten times a second.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from checkers.convergence import COPIES
 from checkers.history import NEMESIS, Op, Operation, pair
 from checkers.linear import Linearizable
 from checkers.models import Set
-from checkers.stats import quantile
 from checkers.verdict import Status
+from harness.demo.cap_order import out_of_order
+from harness.demo.served import Served, served
 from harness.demo.watch import STATUS
 
 PHASES: Final = ("before", "during", "after")
 SIDES: Final = ("majority", "minority")
+SESSIONS: Final = ("read_your_writes", "monotonic_reads", "out_of_order")
 CLIENTS_ASK: Final = ("read", "add")
 LINEARIZABLE_LIMIT_S: Final = 20.0
 
@@ -34,19 +35,6 @@ class Schedule(Struct, frozen=True):
     nodes: tuple[str, ...]
     minority: tuple[str, ...]
     node_of: Callable[[int], str]
-
-
-class Served(Struct, frozen=True):
-    """Of what one side's clients asked in one phase. Latencies are None if nothing was served."""
-
-    asked: int
-    served: int
-    p50_ms: float | None
-    p99_ms: float | None
-
-    @property
-    def fraction(self) -> float:
-        return self.served / self.asked if self.asked else 0.0
 
 
 class Mark(Struct, frozen=True):
@@ -60,11 +48,12 @@ class Mark(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """`served` by phase and side. `counts` are those of `checkers.carts`. `detect_s` by side: when the last
-    of its nodes said that it was partitioned, after the cut; None: not all did. `sees` by node: from when to
-    when (seconds) it said so. `converge_s`: when the copies of all carts were equal in what had been
-    acknowledged before the healing, after it; None: never, or they show no copies. `rungs` are the levels
-    that were judged, from the strongest: do they hold (None: not decided)."""
+    """`served` by phase and side. `counts` are those of `checkers.carts`, and reads that were `out_of_order`;
+    `counts_by_side` those of what each side's clients were told. `detect_s` by side: when the last of its
+    nodes said that it was partitioned, after the cut; None: not all did before the healing. `sees` by node:
+    from when to when (seconds) it said so. `converge_s`: when the copies of all carts were equal in what had
+    been acknowledged before the healing, after it; None: never, or they show no copies. `rungs` are the
+    levels that were judged, from the strongest: do they hold (None: not decided)."""
 
     setting: str
     majority: tuple[str, ...]
@@ -75,6 +64,7 @@ class Measured(Struct, frozen=True):
     end_s: float
     served: dict[str, dict[str, Served]]
     counts: dict[str, Any]
+    counts_by_side: dict[str, dict[str, Any]]
     detect_s: dict[str, float | None]
     converge_s: float | None
     rungs: dict[str, bool | None]
@@ -88,7 +78,12 @@ class Measured(Struct, frozen=True):
 
     @property
     def strongest(self) -> str:
+        """Of those that were decided."""
         return next((rung for rung, holds in self.rungs.items() if holds), "none")
+
+    @property
+    def undecided(self) -> list[str]:
+        return [rung for rung, holds in self.rungs.items() if holds is None]
 
     def as_json(self) -> dict[str, Any]:
         """All but what is only for the picture."""
@@ -106,7 +101,9 @@ def measure(setting: str, history: list[Op], schedule: Schedule) -> Measured:
     found = found._replace(looks=[look for look in found.looks if look.read.invoke.time < last_ns])
     operations = [each for each in pair(history) if each.invoke.f in CLIENTS_ASK]
     storm = [each for each in operations if each.invoke.time < last_ns]
-    counts = figures(found)
+    strays = out_of_order(history)
+    by_side = {side: _counts(_on_side(found, side, history, schedule), strays) for side in SIDES}
+    counts = _counts(found, strays)
     rungs = _rungs(history, found, counts)
     sides = {"majority": _others(schedule), "minority": schedule.minority}
     sees = _sees(history, schedule)
@@ -121,12 +118,32 @@ def measure(setting: str, history: list[Op], schedule: Schedule) -> Measured:
         _last_s(history),
         _served(storm, cut, healed, schedule),
         counts,
-        {side: _detect_s(sees, nodes, cut_s) for side, nodes in sides.items()},
+        by_side,
+        {side: _detect_s(sees, nodes, cut_s, healed[0].time / 1e9) for side, nodes in sides.items()},
         _converge_s(history, found, healed),
         rungs,
         _anomaly(counts, rungs),
         sees,
         _marks(storm, found, schedule),
+    )
+
+
+def _counts(found: Carts, strays: frozenset[int]) -> dict[str, Any]:
+    return figures(found) | {"out_of_order": sum(look.read.start in strays for look in found.looks)}
+
+
+def _on_side(found: Carts, side: str, history: Sequence[Op], schedule: Schedule) -> Carts:
+    """What the clients of one side added, and were shown."""
+
+    def here(operation: Operation) -> bool:
+        return (_node(operation, schedule) in schedule.minority) == (side == "minority")
+
+    adds = [each for each in pair(history) if each.invoke.f == "add" and each.outcome == "ok"]
+    return found._replace(
+        acknowledged=sum(map(here, adds)),
+        looks=[look for look in found.looks if here(look.read)],
+        lost=None if found.lost is None else [add for add in found.lost if here(add)],
+        phantoms=[(read, item) for read, item in found.phantoms if here(read)],
     )
 
 
@@ -163,7 +180,7 @@ def _served(
     }
     return {
         phase: {
-            side: _share(
+            side: served(
                 [
                     each
                     for each in operations
@@ -176,20 +193,6 @@ def _served(
         }
         for phase, (from_ns, to_ns) in bounds.items()
     }
-
-
-def _share(operations: Sequence[Operation]) -> Served:
-    times_ms = sorted(
-        [
-            (each.completion.time - each.invoke.time) / 1e6
-            for each in operations
-            if each.completion is not None and each.outcome == "ok"
-        ]
-    )
-    if not times_ms:
-        return Served(len(operations), 0, None, None)
-    p50_ms, p99_ms = (round(quantile(times_ms, fraction), 3) for fraction in (0.5, 0.99))
-    return Served(len(operations), len(times_ms), p50_ms, p99_ms)
 
 
 def _ended_ns(operation: Operation) -> int:
@@ -237,8 +240,13 @@ def _sees(history: Sequence[Op], schedule: Schedule) -> dict[str, list[tuple[flo
     return spans
 
 
-def _detect_s(sees: dict[str, list[tuple[float, float]]], nodes: Iterable[str], cut_s: float) -> float | None:
-    firsts = [min([start for start, end in sees[node] if end > cut_s], default=None) for node in nodes]
+def _detect_s(
+    sees: dict[str, list[tuple[float, float]]], nodes: Iterable[str], cut_s: float, healed_s: float
+) -> float | None:
+    firsts = [
+        min([start for start, end in sees[node] if end > cut_s and start < healed_s], default=None)
+        for node in nodes
+    ]
     known = [first - cut_s for first in firsts if first is not None]
     return round(max(0.0, *known), 3) if len(known) == len(firsts) and known else None
 
@@ -274,9 +282,9 @@ def _rungs(history: Sequence[Op], found: Carts, counts: dict[str, Any]) -> dict[
     verdict = Linearizable(Set(), seconds=LINEARIZABLE_LIMIT_S).check(as_set)
     linearizable = {Status.VALID: True, Status.INVALID: False}.get(verdict.status)
     kept = None if found.lost is None else not found.lost and not found.divergent and not found.phantoms
-    orderly = not counts["read_your_writes"] and not counts["monotonic_reads"]
+    orderly = not any(counts[guarantee] for guarantee in SESSIONS)
     return {
-        "linearizable": linearizable,
+        "linearizable": False if kept is False else linearizable,
         "sessions": None if kept is None else kept and orderly,
         "eventual": kept,
         "convergent": not found.divergent,
@@ -300,6 +308,7 @@ def _anomaly(counts: dict[str, Any], rungs: dict[str, bool | None]) -> str:
         "lost": "lost update",
         "read_your_writes": "own write not read",
         "monotonic_reads": "non-monotonic read",
+        "out_of_order": "cart out of order",
         "stale_reads": "stale read",
     }
     other = "not linearizable" if rungs["linearizable"] is False else ""

@@ -8,7 +8,8 @@ from typing import Any
 from rich.padding import Padding
 from rich.text import Text
 
-from harness.demo.cap_measure import Measured, Served
+from harness.demo.cap_measure import SIDES, Measured
+from harness.demo.served import Served
 
 
 def prose(found: Sequence[Measured]) -> list[Padding | Text]:
@@ -25,33 +26,43 @@ def sentences(one: Measured) -> list[str]:
 
 def _availability(one: Measured) -> list[str]:
     during = one.served["during"]
-    told = [f"During the cut the majority side was served {_of(during['majority'])} operations"]
-    minority = during["minority"]
-    told[0] += f" and the minority side {_of(minority)}."
-    if one.detect_s["minority"] is not None:
-        told.append(
-            f"All of the latter's nodes knew after {one.detect_s['minority']:.1f} s that they were cut off."
-        )
-    return told
+    sides = f"the majority side was served {_of(during['majority'])} and the minority side"
+    noticed_s = one.detect_s["minority"]
+    knew = "Not all nodes of the minority side noticed that they were cut off."
+    if noticed_s is not None:
+        knew = f"All nodes of the minority side knew after {noticed_s:.1f} s that they were cut off."
+    return [f"During the cut {sides} {_of(during['minority'])}.", knew]
 
 
 def _of(side: Served) -> str:
+    if not side.asked:
+        return "nothing, for it asked nothing"
     if side.served == side.asked:
-        return f"all of {side.asked}"
-    return f"{side.served or 'none'} of {side.asked}"
+        return f"all of {side.asked} operations"
+    return f"{side.served or 'none'} of {side.asked} operations"
 
 
 def _freshness(one: Measured) -> list[str]:
     counts = one.counts
+    if not counts["reads"]:
+        return ["No read was answered."]
     if not counts["stale_reads"]:
-        told = [f"None of the {counts['reads']} answered reads was stale."]
+        told = [f"None of {counts['reads']} answered reads was stale."]
     else:
         told = [_stale(counts)]
     if counts["bereft_reads"]:
         told.append(f"{_reads(counts['bereft_reads'])} lacked nothing but what was lost for good.")
-    own, seen = counts["read_your_writes"], counts["monotonic_reads"]
-    if own or seen:
-        told.append(f"{_reads(own)} lacked what their own client had added, {seen} what it had seen before.")
+    broken = [
+        f"{_reads(counts[name])} {what}"
+        for name, what in (
+            ("read_your_writes", "without what the client itself had added"),
+            ("monotonic_reads", "without what it had seen before"),
+            ("out_of_order", "with an item but without what its client had seen or added before it"),
+        )
+        if counts[name]
+    ]
+    if broken:
+        told.append(f"Sessions were broken: {'; '.join(broken)}.")
     if counts["sibling_reads"]:
         told.append(f"{_reads(counts['sibling_reads'])} gave several values, whose union is the cart.")
     return told
@@ -59,9 +70,8 @@ def _freshness(one: Measured) -> list[str]:
 
 def _stale(counts: dict[str, Any]) -> str:
     return (
-        f"{counts['stale_reads']} of {counts['reads']} answered reads were stale: the worst lacked "
-        f"{_items(counts['missing_max'])}, the latest to learn lacked one that had been acknowledged for "
-        f"{counts['late_max_s']:.1f} s."
+        f"Of {counts['reads']} answered reads {counts['stale_reads']} lacked what had been acknowledged: at "
+        f"worst {_items(counts['missing_max'])}, and one that had been so for {counts['late_max_s']:.1f} s."
     )
 
 
@@ -72,12 +82,15 @@ def _kept(one: Measured) -> list[str]:
     elif counts["lost"]:
         share = 100 * counts["lost"] / counts["acknowledged"]
         lost = f"{counts['lost']} of {counts['acknowledged']} acknowledged adds ({share:.1f}%)"
-        fate = f"{lost} are lost for good."
+        sides = " and ".join(f"{one.counts_by_side[side]['lost']} of the {side} side's" for side in SIDES)
+        fate = f"Lost for good: {lost}, {sides}."
     else:
-        fate = f"All {counts['acknowledged']} acknowledged adds are there in the end."
+        fate = f"No acknowledged add of {counts['acknowledged']} is lost."
     told = [fate]
     if one.converge_s is not None:
         told.append(f"All copies agreed {one.converge_s:.1f} s after the healing.")
+    elif not one.rungs["convergent"]:
+        told.append("Copies differed to the end.")
     return told
 
 

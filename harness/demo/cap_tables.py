@@ -1,47 +1,50 @@
-"""The tables of `harness demo cap`: what each side was served, and what that cost."""
+"""The tables of `harness demo cap`: what each side was served, what that cost it, and what held."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 from rich import box
 from rich.console import RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.demo.cap_measure import Measured, Served
+from harness.demo.cap_measure import SIDES, Measured
+from harness.demo.served import Served
 
 NONE: Final = "-"
 
 
 LEGEND: Final = """\
-  stale: lacks what had been acknowledged before the read began; the worst by items, by seconds
-  lack lost: lacks nothing but what is lost for good; siblings: the read gave several values
-  own/seen: lacks what its client had added, or had seen before; if none does, 'sessions' held
-  equal: how long after the healing all copies agreed on what had been acknowledged before it
+stale: lacks what had been acknowledged before the read began; the worst by items, by seconds
+lack lost: lacks nothing but what is lost for good; siblings: the read gave several values
+own/seen/order, broken sessions: reads that lack what their own client had added, or had seen before, or \
+show an item without what its client had seen or added before it
+equal: how long after the healing all copies agreed on what had been acknowledged before it
+levels, from the strongest: linearizable; sessions: none broken, and the next; eventual: nothing \
+acknowledged lost, and the next; convergent: copies equal
 """
 
 
 def tables(found: Sequence[Measured]) -> list[RenderableType]:
-    return [_served(found), _cost(found), Text(LEGEND, "dim")]
+    legend = Padding(Text(LEGEND, "dim"), (0, 0, 0, 2))
+    return [_served(found), _cost(found), _held(found), legend]
 
 
 def _served(found: Sequence[Measured]) -> Table:
     table = _table("What each side's clients were served")
-    for title in ("before", "during:\nmajority", "during:\nminority", "after"):
-        table.add_column(title, justify="right")
-    for title in ("p50/p99 ms,\nmajority", "p50/p99 ms,\nminority", "noticed s,\nmaj./min."):
-        table.add_column(title, justify="right")
-    for one in found:
-        during = one.served["during"]
+    for title in ("before", "during\nthe cut", "after", "during:\np50 ms", "\np99 ms", "noticed\ns"):
+        table.add_column(title, justify="right", overflow="fold")
+    for one, side in _sides(found, table):
+        phases = {phase: sides[side] for phase, sides in one.served.items()}
         table.add_row(
-            one.setting,
-            _both(one.served["before"]),
-            *(_share(during[side]) for side in ("majority", "minority")),
-            _both(one.served["after"]),
-            *(_latency(during[side]) for side in ("majority", "minority")),
-            "/".join([_seconds(one.detect_s[side]) for side in ("majority", "minority")]),
+            f"  {side}",
+            *(_share(phases[phase]) for phase in ("before", "during", "after")),
+            _number(phases["during"].p50_ms),
+            _number(phases["during"].p99_ms),
+            _number(one.detect_s[side]),
         )
     return table
 
@@ -54,28 +57,49 @@ def _cost(found: Sequence[Measured]) -> Table:
         "stale\nreads",
         "worst:\nitems, s",
         "lack\nlost",
-        "own/\nseen",
         "sib-\nlings",
-        "equal\ns",
+        "own/seen/\norder",
     ):
-        table.add_column(title, justify="right")
-    table.add_column("strongest level held;\ngravest anomaly", min_width=21)
-    for one in found:
-        counts = one.counts
-        worst = f"{counts['missing_max']}, {counts['late_max_s']:.1f}" if counts["stale_reads"] else NONE
+        table.add_column(title, justify="right", overflow="fold")
+    for one, side in _sides(found, table):
+        counts = one.counts_by_side[side]
+        worst = f"{counts['missing_max']}, {_number(counts['late_max_s'])}"
         table.add_row(
-            one.setting,
+            f"  {side}",
             str(counts["acknowledged"]),
-            "?" if counts["lost"] is None else f"[red]{counts['lost']}[/]" if counts["lost"] else "0",
+            _lost(counts),
             f"{counts['stale_reads']}/{counts['reads']}",
-            worst,
+            worst if counts["stale_reads"] else NONE,
             str(counts["bereft_reads"]),
-            f"{counts['read_your_writes']}/{counts['monotonic_reads']}",
             str(counts["sibling_reads"]),
-            _seconds(one.converge_s),
-            one.strongest + (f";\n[red]{one.anomaly}[/]" if one.anomaly else ""),
+            f"{counts['read_your_writes']}/{counts['monotonic_reads']}/{counts['out_of_order']}",
         )
     return table
+
+
+def _held(found: Sequence[Measured]) -> Table:
+    table = _table("What held")
+    table.add_column("equal s", justify="right", overflow="fold")
+    table.add_column("strongest level held", overflow="fold")
+    table.add_column("gravest anomaly", overflow="fold")
+    for one in found:
+        doubt = f" ({', '.join(one.undecided)}: not decided)" if one.undecided else ""
+        anomaly = f"[red]{one.anomaly}[/]" if one.anomaly else NONE
+        table.add_row(one.setting, _number(one.converge_s), one.strongest + doubt, anomaly)
+    return table
+
+
+def _sides(found: Sequence[Measured], table: Table) -> Iterator[tuple[Measured, str]]:
+    """A line of `table` has the setting's name, and the next ones are to have its sides."""
+    for one in found:
+        table.add_row(f"[bold]{one.setting}[/]")
+        yield from ((one, side) for side in SIDES)
+
+
+def _lost(counts: dict[str, Any]) -> str:
+    if counts["lost"] is None:
+        return "?"
+    return f"[red]{counts['lost']}[/]" if counts["lost"] else "0"
 
 
 def _table(title: str) -> Table:
@@ -87,14 +111,8 @@ def _table(title: str) -> Table:
         pad_edge=False,
         collapse_padding=True,
     )
-    table.add_column("setting", no_wrap=True)
+    table.add_column("setting", overflow="fold")
     return table
-
-
-def _both(sides: dict[str, Served]) -> str:
-    asked = sum(side.asked for side in sides.values())
-    served = sum(side.served for side in sides.values())
-    return percent(served, asked)
 
 
 def _share(side: Served) -> str:
@@ -110,11 +128,5 @@ def percent(served: int, asked: int) -> str:
     return f"{100 * served // asked}%"
 
 
-def _latency(side: Served) -> str:
-    if side.p50_ms is None or side.p99_ms is None:
-        return NONE
-    return f"{side.p50_ms:.1f}/{side.p99_ms:.1f}"
-
-
-def _seconds(value: float | None) -> str:
+def _number(value: float | None) -> str:
     return NONE if value is None else f"{value:.1f}"

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from rich.table import Table
 from rich.text import Text
 
 from harness.commands import EXIT_FAILED, Terminal, print_json
@@ -90,9 +91,13 @@ def _run(demo: Demo, args: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _show_claims(console: Terminal, claims: Sequence[Claim]) -> None:
     console.print("Claims", style="bold")
+    lines = Table.grid()
+    lines.add_column(width=10)
+    lines.add_column()
     for claim in claims:
-        mark = ("  ok      ", "green") if claim.holds else ("  failed  ", "bold red")
-        console.print(Text.assemble(mark, claim.text, (f": {claim.figures}", "dim")))
+        mark = Text("  ok", "green") if claim.holds else Text("  failed", "bold red")
+        lines.add_row(mark, Text.assemble(claim.text, (f": {claim.figures}", "dim")))
+    console.print(lines)
     console.print()
 
 

@@ -1,11 +1,14 @@
 """A hot key: who serves its reads, and how old they are, by where readers turn to. In simulated nodes.
 
 Half of all reads go to one key, the others to many, while a writer changes the hot one all the time; reads
-and writes are at level `one`. Readers know the ring, as clients of the store do.
+and writes are at level `one`. Readers know the ring, as clients of the store do. Whoever is asked asks all
+replicas (`store/core/data/quorum.py`), so who answers readers and who has to look a key up are two figures.
 """
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from statistics import median
@@ -16,13 +19,16 @@ from harness.cluster.base import Session
 from harness.cluster.sim import SimCluster
 from harness.plan import node_names
 from harness.sim.world import MS, Future
-from store.core.messages import Found, Get, Put
+from store.core.machine import Records
+from store.core.messages import Fetch, Found, Get, Layout, PeerMessage, Put
+from store.core.node import Node
+from store.core.options import Options
 from store.core.ownership.ring import Ring
 
 STRATEGIES: Final = {
     "first": "first owner",
     "replicas": "any replica",
-    "cached": "any replica, through a cache",
+    "cached": "any replica, cached",
 }
 NODES: Final = node_names(5)
 REPLICATION: Final = 3
@@ -39,14 +45,15 @@ PATIENCE_S: Final = 5.0
 
 
 class Load(NamedTuple):
-    """`busiest`: the largest part of all reads that one node served; `from_store`: the part that was asked
-    of any node. A read is stale if a newer value had been acknowledged before it began; `oldest_ms` is how
-    long before, at most."""
+    """`busiest`: the largest part of all reads that one node answered to readers; `looks_up`: the largest
+    part for which one node looked into its data; `from_store`: the part that was asked of any node. A read is
+    stale if a newer value had been acknowledged before it began; `oldest_ms` is how long before, at most."""
 
     strategy: str
     reads: int
     from_store: float
     busiest: float
+    looks_up: float
     p50_ms: float
     stale: int
     oldest_ms: float
@@ -56,10 +63,22 @@ def loads(seed: int) -> list[Load]:
     return [_Experiment(strategy, seed).load() for strategy in STRATEGIES]
 
 
+class _Counted(Node):
+    """Counts whom it asks to look a key up, itself among them."""
+
+    looked_up: Counter[str]
+
+    def send(self, peer: str, message: PeerMessage) -> None:
+        if type(message) is Fetch:
+            self.looked_up[peer] += 1
+        super().send(peer, message)
+
+
 class _Experiment:
     def __init__(self, strategy: str, seed: int) -> None:
         self._strategy = strategy
-        self._cluster = SimCluster(NODES, REPLICATION, seed)
+        self._looked_up: Counter[str] = Counter()
+        self._cluster = SimCluster(NODES, REPLICATION, seed, make=self._node)
         self._world = self._cluster.world
         self._ring = Ring(NODES)
         self._draw = self._world.random("readers")
@@ -81,10 +100,24 @@ class _Experiment:
             reads,
             sum(self._served.values()) / reads,
             max(self._served.values()) / reads,
+            max(self._looked_up.values()) / reads,
             median(self._took_ms),
             len(self._stale_ms),
             max(self._stale_ms, default=0.0),
         )
+
+    def _node(
+        self,
+        name: str,
+        first: Layout | None,
+        boot: int,
+        records: Records,
+        rng: random.Random,
+        options: Options,
+    ) -> Node:
+        node = _Counted(name, first, boot, records, rng, options)
+        node.looked_up = self._looked_up
+        return node
 
     async def _main(self, logs: Path) -> None:
         await self._cluster.setup(logs)
@@ -93,6 +126,7 @@ class _Experiment:
             await writer.request(Put(f"key{number}", b"0", "all"), PATIENCE_S)
         await writer.request(Put(HOT, b"0", "all"), PATIENCE_S)
         self._acknowledged.append(self._world.now)
+        self._looked_up.clear()
         written = self._begin(self._write(writer))
         readers = [self._begin(self._read()) for _ in range(READERS)]
         for reader in readers:

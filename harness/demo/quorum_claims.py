@@ -37,8 +37,8 @@ def claims(rows: Sequence[Row]) -> list[Claim]:
 
 
 def _bit(rows: Sequence[Row]) -> Claim:
-    least = min(row.bitten for row in rows)
-    return Claim("the storm bit in every row", f"at least {least} faults", least > 0)
+    least = min(min(row.bitten.values(), default=0) for row in rows)
+    return Claim("each fault of the storm bit in every row", f"at least {least} times", least > 0)
 
 
 def _none(text: str, rows: Sequence[Row], count: str) -> Claim:

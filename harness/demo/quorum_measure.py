@@ -19,41 +19,30 @@ import msgspec
 from msgspec import Struct
 
 from checkers.convergence import Convergence
-from checkers.history import NEMESIS, Op, Operation, pair
+from checkers.history import Op, Operation, pair
 from checkers.linear import Linearizable
 from checkers.models import CasRegister
-from checkers.stats import quantile
 from checkers.verdict import Status
+from harness.demo.served import Served, served
+from harness.ledger import Requested, ledger
 
 LINEARIZABLE_LIMIT_S: Final = 10.0
 NEVER: Final = 1 << 62
 
 
-class Kind(Struct, frozen=True):
-    """Reads, or writes: of what was asked; latencies of what was served, None if nothing was."""
-
-    asked: int
-    served: int
-    p50_ms: float | None
-    p99_ms: float | None
-
-    @property
-    def fraction(self) -> float:
-        return self.served / self.asked if self.asked else 0.0
-
-
 class Row(Struct, frozen=True):
     """`acknowledged` writes, of these `lost`; answered reads that were `stale`, and that `took_back` a write.
     `surfaced`: writes that had not been acknowledged (and never were) and were read. `equal`: the copies were
-    in the end. `linearizable`: None: not decided. `bitten`: injections that were seen to bite."""
+    in the end. `linearizable`: None: not decided. `bitten`: by fault, how many injections were seen to
+    bite."""
 
     n: int
     r: int
     w: int
     sloppy: bool
     bent: bool
-    reads: Kind
-    writes: Kind
+    reads: Served
+    writes: Served
     acknowledged: int
     lost: int
     stale: int
@@ -61,7 +50,7 @@ class Row(Struct, frozen=True):
     surfaced: int
     equal: bool
     linearizable: bool | None
-    bitten: int
+    bitten: dict[str, int]
 
     @property
     def overlaps(self) -> bool:
@@ -82,7 +71,10 @@ class Row(Struct, frozen=True):
         return told
 
 
-def measure(n: int, r: int, w: int, sloppy: bool, bent: bool, history: list[Op]) -> Row:
+def measure(
+    n: int, r: int, w: int, sloppy: bool, bent: bool, history: list[Op], requested: Sequence[Requested]
+) -> Row:
+    """`requested` are the faults of the storm."""
     operations = [each for each in pair(history) if each.invoke.f in ("read", "write")]
     reads = [each for each in operations if each.invoke.f == "read"]
     writes = [each for each in operations if each.invoke.f == "write"]
@@ -100,8 +92,8 @@ def measure(n: int, r: int, w: int, sloppy: bool, bent: bool, history: list[Op])
         w,
         sloppy,
         bent,
-        _kind(reads),
-        _kind(writes),
+        served(reads),
+        served(writes),
         sum(write.outcome == "ok" for write in writes),
         len(ending.details.get("lost", ())),
         sum(_stale(read, origin, by_key) for read in seen),
@@ -109,22 +101,13 @@ def measure(n: int, r: int, w: int, sloppy: bool, bent: bool, history: list[Op])
         sum(write.outcome == "info" and what in told for what, write in origin.items()),
         ending.details.get("converged_s") is not None,
         {Status.VALID: True, Status.INVALID: False}.get(linear.status),
-        sum(op.process == NEMESIS and bool((op.value or {}).get("bit")) for op in history),
+        _bitten(history, requested),
     )
 
 
-def _kind(operations: Sequence[Operation]) -> Kind:
-    times_ms = sorted(
-        [
-            (each.completion.time - each.invoke.time) / 1e6
-            for each in operations
-            if each.completion is not None and each.outcome == "ok"
-        ]
-    )
-    if not times_ms:
-        return Kind(len(operations), 0, None, None)
-    p50_ms, p99_ms = (round(quantile(times_ms, fraction), 3) for fraction in (0.5, 0.99))
-    return Kind(len(operations), len(times_ms), p50_ms, p99_ms)
+def _bitten(history: Sequence[Op], requested: Sequence[Requested]) -> dict[str, int]:
+    observed = [entry.fault for entry in ledger(history, requested) if entry.observed]
+    return {fault.name: observed.count(fault.name) for fault in requested}
 
 
 def _by_key(writes: Iterable[Operation]) -> dict[str | None, list[Operation]]:

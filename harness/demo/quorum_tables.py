@@ -1,8 +1,9 @@
-"""The table and the words of `harness demo quorum`."""
+"""The tables and the words of `harness demo quorum`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from rich import box
 from rich.padding import Padding
@@ -10,42 +11,56 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.demo.cap_tables import percent
-from harness.demo.quorum_measure import Kind, Row
+from harness.demo.quorum_measure import Row
+from harness.demo.served import Served
+
+LEGEND: Final = """\
+stale: reads of what was over before a write began that was acknowledged before the read
+lost: acknowledged writes that something older has outlived
+failed, read: writes that were not acknowledged, and were read
+taken back: reads of something older than what an earlier read saw, which nobody had acknowledged yet
+"""
 
 
-def table(rows: Sequence[Row]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    shown.add_column("N")
-    shown.add_column("quorums", no_wrap=True)
-    shown.add_column("R+W\n>N")
-    for title in (
-        "reads\nserved",
-        "p50/p99\nms",
-        "writes\nserved",
-        "p50/p99\nms",
-        "stale\nreads",
-        "lost\nwrites",
-        "failed,\nread",
-        "taken\nback",
-    ):
-        shown.add_column(title, justify="right")
-    shown.add_column("linear-\nizable")
-    before = rows[0].n
+def tables(rows: Sequence[Row]) -> list[Table | Padding]:
+    return [_served(rows), _seen(rows), Padding(Text(LEGEND, "dim"), (0, 0, 0, 2))]
+
+
+def _served(rows: Sequence[Row]) -> Table:
+    titles = ("reads\nserved", "p50/p99\nms", "writes\nserved", "p50/p99\nms")
+    return _table("What was served", titles, rows, lambda row: (*_kind(row.reads), *_kind(row.writes)))
+
+
+def _seen(rows: Sequence[Row]) -> Table:
+    def cells(row: Row) -> tuple[str, ...]:
+        linearizable = {True: "yes", False: "no", None: "?"}[row.linearizable]
+        return _marked(row.stale), _marked(row.lost), str(row.surfaced), str(row.took_back), linearizable
+
+    titles = ("stale\nreads", "lost\nwrites", "failed,\nread", "taken\nback", "linear-\nizable")
+    return _table("What was seen", titles, rows, cells)
+
+
+def _table(
+    title: str, titles: Sequence[str], rows: Sequence[Row], cells: Callable[[Row], Sequence[str]]
+) -> Table:
+    shown = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    for name in ("N", "quorums", "R+W\n>N"):
+        shown.add_column(name, overflow="fold")
+    for name in titles:
+        shown.add_column(name, justify="right", overflow="fold")
+    before = None
     for row in rows:
-        if row.n != before:
+        if before not in (None, row.n):
             shown.add_section()
-        shown.add_row(
-            "" if row.n == before and row is not rows[0] else str(row.n),
-            row.name,
-            "yes" if row.overlaps else "no",
-            *_kind(row.reads),
-            *_kind(row.writes),
-            _marked(row.stale),
-            _marked(row.lost),
-            str(row.surfaced),
-            str(row.took_back),
-            {True: "yes", False: "no", None: "?"}[row.linearizable],
-        )
+        number = "" if row.n == before else str(row.n)
+        shown.add_row(number, row.name, "yes" if row.overlaps else "no", *cells(row))
         before = row.n
     return shown
 
@@ -75,11 +90,13 @@ def _helps(rows: Sequence[Row]) -> str:
 def _partial(rows: Sequence[Row]) -> str:
     strict = [row for row in rows if row.strict]
     broken = sum(row.linearizable is False for row in strict)
+    open_ = sum(row.linearizable is None for row in strict)
+    undecided = f", of {open_} it was not decided" if open_ else ""
     return (
-        f"A write that fails has reached some replicas all the same. Where R + W > N, "
+        f"A write that fails may have reached some replicas all the same. Where R + W > N, "
         f"{_total(strict, 'surfaced')} of them were read later, and {_total(strict, 'took_back')} reads took "
-        f"back a write that an earlier read had seen and nobody had acknowledged: {broken} of these "
-        f"{len(strict)} histories are not linearizable."
+        f"back a write that an earlier read had seen and nobody had acknowledged. {broken} of these "
+        f"{len(strict)} histories are not linearizable{undecided}."
     )
 
 
@@ -112,13 +129,13 @@ def _strict(rows: Sequence[Row], like: Row) -> Row:
     return next(row for row in rows if row.strict and (row.n, row.r, row.w) == (like.n, like.r, like.w))
 
 
-def _kind(kind: Kind) -> tuple[str, str]:
+def _kind(kind: Served) -> tuple[str, str]:
     if kind.p50_ms is None or kind.p99_ms is None:
         return _percent(kind), "-"
     return _percent(kind), f"{kind.p50_ms:.1f}/{kind.p99_ms:.0f}"
 
 
-def _percent(kind: Kind) -> str:
+def _percent(kind: Served) -> str:
     return percent(kind.served, kind.asked)
 
 

@@ -109,9 +109,7 @@ def additions(device: str, shares: Sequence[Share]) -> List[str]:
     """The lines for `tc -batch` that make it so on a device that has nothing of ours. Raises `Refused` for
     more shares than there are handles."""
     if len(shares) > len(LEAVES):
-        raise Refused(
-            f"at most {len(LEAVES)} peers can be at a distance of their own, not {len(shares)}"
-        )
+        raise Refused(f"at most {len(LEAVES)} peers can be at a distance of their own, not {len(shares)}")
     lines = [f"qdisc add dev {device} root handle {ROOT} htb"]
     for number, (addresses, behaviour) in enumerate(shares, 1):
         name = f"{ROOT}{number:x}"

@@ -146,7 +146,14 @@ def _panel(leaf: Verdict, told: Sequence[Told], width: int, glyphs: Glyphs) -> R
         body += [Text(), *map(Text, after)]
     title = Text("Counterexample" if key is None else f"Counterexample: key {key}", "bold red")
     return Panel(
-        Group(*body), title=title, title_align="left", border_style="red", padding=(1, 2), box=box.ROUNDED
+        Group(*body),
+        title=title,
+        title_align="left",
+        subtitle=Text(leaf.checker),
+        subtitle_align="right",
+        border_style="red",
+        padding=(1, 2),
+        box=box.ROUNDED,
     )
 
 

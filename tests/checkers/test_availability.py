@@ -53,6 +53,10 @@ def test_too_few_served_is_invalid_and_names_the_first() -> None:
 
 def test_exactly_the_required_fraction_is_enough() -> None:
     assert Availability(everything, required=0.75).check(asked("oo?o")).status is Status.VALID
+    few = "o" * 14 + "?" * 36  # 0.28 * 50 is a little more than 14 in floating point
+    one_each = Availability(lambda invoke, completion: (str(invoke.process),), required=0.28)
+    assert one_each.check(asked(few)).status is Status.VALID
+    assert one_each.check(asked(few[1:] + "?")).status is Status.INVALID
 
 
 def test_what_should_not_have_been_served_is_not_judged() -> None:
@@ -78,7 +82,7 @@ def test_a_side_that_answers_hardly_anybody_is_convicted_though_it_was_asked_lit
     assert verdict.details["worst_group"] == {"group": "n1", "expected": 5, "served": 1}
 
 
-@pytest.mark.parametrize("few", ["????", "ooo??"])
+@pytest.mark.parametrize("few", ["????", "ooo??", "ooo???"])
 def test_a_side_is_not_judged_by_a_handful_nor_for_a_minority(few: str) -> None:
     assert Availability(by_side).check(asked("o" * 200 + few)).status is Status.VALID
 

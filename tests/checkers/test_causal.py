@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from checkers.causal import Causal
@@ -96,3 +97,28 @@ def test_clocks_of_many_chains_join_entry_by_entry() -> None:
             chain: max(pair) for chain, pair in enumerate(zip(one, other, strict=True)) if pair[0] > pair[1]
         }
         assert dict(clocks.ahead(joined, packed[1])) == ahead
+
+
+def test_nobody_read_is_vacuous() -> None:
+    verdict = Causal().check(history("0(w1 0)w1 1(w2 1)w2 1(r 1xr"))
+    assert verdict.status is Status.VACUOUS
+    assert set(statuses(verdict).values()) == {"vacuous"}
+
+
+def test_what_a_process_does_after_an_indeterminate_cas_need_not_fit_into_one_order_with_it() -> None:
+    """Histories of others may go on in the same process: the cas may come after all else."""
+    verdict = Causal("cm").check(history("0(w1 0)w1 0(c12 0?c12 0(w3 0)w3 0(r 0)r2"))
+    assert statuses(verdict) == {"cc": "valid", "ccv": "valid", "cm": "valid"}
+    known = Causal("cm").check(history("0(w1 0)w1 0(c12 0)c12 0(w3 0)w3 0(r 0)r2"))
+    assert known.status is Status.INVALID
+
+
+def test_an_indeterminate_write_is_not_known_to_whoever_saw_the_next_one_of_its_process() -> None:
+    events = [
+        msgspec.structs.replace(op, key="y" if op.value == 1 or place > 5 else "x")
+        for place, op in enumerate(history("0(w1 0?w1 0(w2 0)w2 1(r 1)r2 1(r 1)r 2(r 2)r1"))
+    ]
+    assert Causal().check(events).status is Status.VALID
+    answered = [msgspec.structs.replace(events[1], type="ok")]
+    verdict = Causal().check([events[0], *answered, *events[2:]])
+    assert verdict.details["anomaly"] == "WriteCOInitRead"

@@ -117,10 +117,50 @@ def test_nothing_is_said_of_what_nobody_read_at_last() -> None:
     assert CounterBounds().check(events("0read 0read=0")).status is Status.VACUOUS
 
 
+def test_what_was_not_acknowledged_keeps_no_read_from_being_the_last() -> None:
+    history = events("0add:3 0add:3= 1add:2 2read 2read=3 1add:2?")
+    assert CounterBounds().check(history).status is Status.VALID
+
+
+def test_a_look_at_the_copies_before_the_last_addition_is_not_judged() -> None:
+    look = [Op(9, 9, 5, "invoke", "copies"), Op(9, 9, 5, "ok", "copies", None, {"n1": 0})]
+    more = [replace(op, process=8) for op in events("0add:2 0add:2=")]
+    history = [*events("0add:3 0add:3="), *look, *more, *_read(5)]
+    assert CounterBounds().check(history).status is Status.VALID
+
+
+def test_the_value_that_is_furthest_off_is_told_first() -> None:
+    worst = CounterBounds().check(events("0read 0read=1 0read 0read=-9 0read 0read=5")).details["worst"]
+    assert [each["value"] for each in worst] == [-9, 5, 1]
+
+
+def test_where_no_addition_was_acknowledged_every_answer_is_possible_and_none_says_anything() -> None:
+    for text in ("0add:3 0add:3? 1read 1read=0", "0add:3 0add:3! 1read 1read=0", "0add:3 0add:3?"):
+        assert CounterBounds().check(events(text)).status is Status.VACUOUS
+    both = [*events("0add:3 0add:3="), *_read(3)]
+    other = [replace(op, key="other", process=6) for op in events("0add:2 0add:2?")]
+    assert CounterBounds().check([*both, *other]).status is Status.VALID, "nobody had to read it"
+
+
+def test_a_look_at_the_copies_is_a_reading() -> None:
+    look = [Op(9, 9, 5, "invoke", "copies"), Op(9, 9, 5, "ok", "copies", None, {"n1": 3})]
+    verdict = CounterBounds().check([*events("0add:3 0add:3="), *look])
+    assert (verdict.status, verdict.details["final"]) == (
+        Status.VALID,
+        {"": {"low": 3, "high": 3, "values": [3]}},
+    )
+    odd: list[Any] = [None, [3], {}]
+    for told in odd:
+        with pytest.raises(HistoryError, match="look at copies"):
+            CounterBounds().check([*events("0add:3 0add:3="), look[0], replace(look[1], value=told)])
+
+
 @pytest.mark.parametrize("text", ["0add:x 0add:x=", "0read 0read=x", "0read 0read=[1]"])
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(HistoryError, match="whole number"):
         CounterBounds().check(events(text))
+    with pytest.raises(HistoryError, match="whole number"):
+        CounterBounds().check([Op(process=0, f="add", value=True)])
 
 
 def any_answer(f: str) -> Any:
@@ -173,11 +213,24 @@ def test_an_increment_that_is_answered_with_a_number_counts_as_a_look() -> None:
         Monotonic().check(events("0read 0read=x"))
 
 
+def test_an_increment_that_is_answered_with_what_others_had_seen_before_found_less() -> None:
+    verdict = Monotonic().check(events("0increment 0increment=5 1increment 1increment=5"))
+    assert verdict.status is Status.INVALID
+    assert "process 1 found 4 after process 0 had seen 5" in verdict.summary
+    assert Monotonic().check(events("0read 0read=5 1increment 1increment=6")).status is Status.VALID
+    by_three = [
+        replace(op, value=3) if op.f == "increment" and op.type == "invoke" else op
+        for op in events("0read 0read=5 1increment 1increment=7")
+    ]
+    assert Monotonic().check(by_three).details["worst"][0]["by"] == 1
+
+
 @settings(max_examples=150, deadline=None)
 @given(small(st.sampled_from([("read", None), ("increment", None)]), lambda f: st.integers(0, 4)))
 def test_monotonic_against_every_pair(history: list[Op]) -> None:
     looks = [op for op in pair(history) if op.outcome == "ok"]
-    pairs = [(a, b) for a in looks for b in looks if (a.end or 0) < b.start and a.value > b.value]
+    found = {op.start: op.value - (op.invoke.f == "increment") for op in looks}
+    pairs = [(a, b) for a in looks for b in looks if (a.end or 0) < b.start and a.value > found[b.start]]
     verdict = Monotonic().check(history)
     assert verdict.details["back"] == len({b.start for _, b in pairs})
     own = {b.start for a, b in pairs if a.invoke.process == b.invoke.process}

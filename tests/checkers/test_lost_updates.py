@@ -91,6 +91,41 @@ def test_appends_to_one_list_and_reads_that_fork() -> None:
         judged(("append", (1, [1, 2]), "ok"))
 
 
+def test_a_list_that_was_deleted_may_begin_anew() -> None:
+    first: Call = ("append", (1, [1]), "ok")
+    again: Call = ("append", (2, [2]), "ok")
+    assert judged(first, ("delete", None, "ok"), again).status is Status.VALID
+    assert judged(first, ("delete", None, "ok"), again, ("append", (3, [3]), "ok")).status is Status.INVALID
+    assert judged(first, ("delete", None, "fail"), again).status is Status.INVALID
+
+
+def test_an_append_that_does_not_tell_may_have_made_a_version_of_a_replaced_list_again() -> None:
+    begun: list[Call] = [
+        ("append", (1, [1]), "ok"),
+        ("append", (2, [1, 2]), "ok"),
+        ("append", (3, [1, 3]), "ok"),
+    ]
+    assert judged(*begun, ("delete", None, "ok")).status is Status.INVALID
+    assert judged(*begun, ("delete", None, "ok"), ("append", (1, None), "info")).status is Status.VALID
+    assert judged(*begun, ("append", (1, None), "info")).status is Status.INVALID
+
+
+def test_a_read_that_forks_from_what_an_append_was_answered() -> None:
+    verdict = judged(("append", (1, [1]), "ok"), ("append", (2, None), "ok"), ("read", [2], "ok"))
+    assert (verdict.status, verdict.details["lost"]) == (Status.INVALID, 1)
+
+
+def test_appends_that_fork_are_told_once() -> None:
+    forked: list[Call] = [("append", (1, [1]), "ok"), ("append", (2, [1, 2]), "ok")]
+    assert judged(*forked, ("append", (3, [1, 3]), "ok")).details["lost"] == 1
+
+
+def test_many_indeterminate_updates_in_a_chain_are_settled_in_time() -> None:
+    chain: list[Call] = [("cas", [number, number + 1], "info") for number in range(1, 20_000)]
+    verdict = judged(("write", 1, "ok"), *chain, ("read", 20_000, "ok"))
+    assert (verdict.status, verdict.details["updates"]) == (Status.VALID, 19_999)
+
+
 def test_nothing_to_judge_is_vacuous_and_other_operations_are_refused() -> None:
     assert judged(("write", 1, "ok")).status is Status.VACUOUS
     with pytest.raises(HistoryError, match="'enqueue' tells of no update"):

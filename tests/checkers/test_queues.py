@@ -101,6 +101,25 @@ def test_as_many_may_be_missing_as_indeterminate_dequeues_can_have_taken() -> No
     assert late.details["lost"] == 2, "they began when both were gone"
 
 
+def test_what_an_indeterminate_dequeue_or_drain_took_was_gone_only_after_it_began() -> None:
+    put = "0enqueue:6 0enqueue:6= "
+    first_end = put + "1dequeue 2dequeue 2dequeue= 3dequeue 3dequeue? 1dequeue="
+    assert TotalQueue().check(events(first_end)).details["lost"] == 1, "gone when the first of them ended"
+    assert TotalQueue().check(events(put + "1dequeue 1dequeue= 2drain 2drain?")).details["lost"] == 1
+
+
+@pytest.mark.parametrize("error", ["empty", ":empty", "exhausted", ":exhausted"])
+def test_how_others_say_that_a_queue_is_empty(error: str) -> None:
+    put = events("0enqueue:7 0enqueue:7= 1dequeue")
+    found = [*put, Op(process=1, type="fail", f="dequeue", error=error)]
+    assert TotalQueue().check(found).details["lost"] == 1
+
+
+def test_what_was_never_acknowledged_is_recovered_as_often_as_it_was_put_in() -> None:
+    verdict = TotalQueue().check(events("0enqueue:6 0enqueue:6? 1dequeue 1dequeue=6 1dequeue 1dequeue=6"))
+    assert (verdict.details["recovered"], verdict.details["duplicated"]) == (1, 1)
+
+
 def test_a_drain_gives_all_that_was_left() -> None:
     put = "0enqueue:6 0enqueue:6= 0enqueue:7 0enqueue:7="
     assert TotalQueue().check(events(put + " 1drain 1drain=[7,6]")).status is Status.VALID
@@ -113,6 +132,19 @@ def test_the_same_value_may_be_put_in_twice() -> None:
     twice = "0enqueue:6 0enqueue:6= 0enqueue:6 0enqueue:6= 0dequeue 0dequeue=6"
     assert TotalQueue().check(events(twice + " 0dequeue 0dequeue=6")).status is Status.VALID
     assert TotalQueue().check(events(twice + " 0dequeue 0dequeue=")).details["lost"] == 1
+
+
+def test_a_dequeue_that_failed_for_any_other_reason_has_seen_nothing() -> None:
+    put = events("0enqueue:6 0enqueue:6= 1enqueue:7 1enqueue:7= 0dequeue 0dequeue=6 0dequeue")
+    for error in (None, "timeout", ["empty"], {"empty": 1}, 3):
+        refused = [*put, Op(process=0, type="fail", f="dequeue", error=error)]
+        assert TotalQueue().check(refused).status is Status.UNKNOWN, error
+
+
+def test_what_failed_is_counted_as_attempted_and_where_nothing_was_acknowledged_nothing_is_said() -> None:
+    for text in ("0enqueue:6 0enqueue:6! 1dequeue 1dequeue=", "0enqueue:6 0enqueue:6? 1dequeue 1dequeue=6"):
+        verdict = TotalQueue().check(events(text))
+        assert (verdict.status, verdict.details["attempted"]) == (Status.VACUOUS, 1)
 
 
 @pytest.mark.parametrize("text", ["0enqueue 0enqueue=", "0drain 0drain=6"])
@@ -176,6 +208,10 @@ def test_identifiers() -> None:
     assert (verdict.status, verdict.details["duplicated"], verdict.details["extra"]) == (Status.INVALID, 1, 1)
     assert [op["value"] for op in verdict.details["operations"]] == [5, 5]
     assert UniqueIds().check([]).status is Status.VACUOUS
+    thrice = events("0generate 0generate=a 0generate 0generate=a " + 3 * "0generate 0generate=b ")
+    told = UniqueIds().check(thrice).details
+    assert (told["duplicated"], told["extra"], told["range"]) == (2, 3, ["a", "b"])
+    assert told["most_often"] == [{"id": "b", "times": 3}, {"id": "a", "times": 2}]
     with pytest.raises(HistoryError, match="nil"):
         UniqueIds().check(events("0generate 0generate="))
 

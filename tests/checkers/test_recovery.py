@@ -44,13 +44,30 @@ def test_a_coordinator_that_has_not_served_when_the_next_fault_comes_never_did()
     verdict = Recovery(healings, coordinator).check(history)
     assert [each["recovered_s"] for each in verdict.details["healings"]] == [{"n1": None}, {"n1": 1.0}]
     assert verdict.details["never"] == 1
-    assert "1 times one had not" in verdict.summary
+    assert verdict.summary.startswith("after 2 healings, 1.000 s at most")
+    assert verdict.summary.endswith("once one served nobody until the next fault, or the end")
+
+
+def test_the_first_that_was_served_need_not_be_the_first_that_was_asked() -> None:
+    times = [(9, 1, "invoke"), (11, 2, "invoke"), (13, 1, "ok"), (12, 2, "ok")]
+    history = [Op(0, at * S, process, kind, "read") for at, process, kind in times]  # type: ignore[arg-type]
+    verdict = Recovery([Healing(("kill",), 10 * S, None)], lambda op: "n1").check(history)
+    assert verdict.details["worst_s"] == 2.0
 
 
 def test_a_refusal_that_the_store_looked_for_is_service() -> None:
     history = asked("n1", 11, type="fail", error="mismatch")
     verdict = Recovery([Healing(("kill",), 10 * S, None)], coordinator).check(history)
     assert verdict.details["worst_s"] == 1.0
+
+
+def test_whoever_was_asked_and_did_not_answer_before_the_next_fault_served_nobody() -> None:
+    asks = Op(0, 11 * S, 1, "invoke", "read")
+    healings = [Healing(("kill",), 10 * S, 12 * S)]
+    for answer in ([], [Op(0, 14 * S, 1, "ok", "read")], [Op(0, 14 * S, 1, "info", "read")]):
+        verdict = Recovery(healings, coordinator).check([asks, *answer])
+        assert verdict.details["healings"][0]["recovered_s"] == {"n1": None}
+        assert verdict.summary == "once one served nobody until the next fault, or the end"
 
 
 def test_whoever_was_not_asked_is_not_counted() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any, Final
 
 import pytest
 
+from checkers.accesses import Accesses
 from checkers.history import Op
 from checkers.sequential import Sequential
+from checkers.sequential.search import Answer
 from checkers.verdict import Status
+from tests.support.histories import history
 from tests.support.replicas import recorded
 
 
@@ -84,3 +88,44 @@ def test_beyond_the_budget_nothing_is_claimed() -> None:
     assert "the budget of" in verdict.summary
     with pytest.raises(ValueError, match="above 0"):
         Sequential(steps=0)
+
+
+def test_nobody_read_is_vacuous() -> None:
+    assert Sequential().check(litmus("wx1 wy1", "wy2")).status is Status.VACUOUS
+
+
+MANY: Final = " ".join(
+    [f"{each}(w {each})w" for each in range(2, 10)] + [f"{each}(r {each})r" for each in range(2, 10)]
+)
+"""Eight deletes, and eight reads any of which may have seen any of these: too many ways to try."""
+
+
+def test_what_is_wrong_in_one_of_many_ways_to_read_it_is_not_convicted() -> None:
+    assert Sequential().check(history(MANY)).status is Status.VALID
+    verdict = Sequential().check(history(f"{MANY} 0(w1 0)w1 0(w 0)w 0(w2 0)w2 0(r 0)r"))
+    assert verdict.status is Status.UNKNOWN
+    assert "may have seen one of several writes" in verdict.summary
+
+
+class Tiring(Sequential):
+    """Its budget is used up after the first way to read a history."""
+
+    calls: int = 0
+
+    def _try(self, reading: Accesses, spent: int) -> Any:
+        self.calls += 1
+        if self.calls == 1:
+            self.certain: Any = super()._try(reading, spent)
+            return self.certain
+        return (
+            super()._try(reading, spent)
+            if self.calls == 2
+            else self.certain._replace(answer=Answer.UNDECIDED)
+        )
+
+
+def test_a_way_to_read_it_that_was_not_decided_leaves_it_undecided() -> None:
+    """The null was read from nobody or from the delete; both are wrong."""
+    events = history("0(w1 0)w1 0(w 0)w 0(w2 0)w2 0(r 0)r")
+    assert Sequential().check(events).status is Status.INVALID
+    assert Tiring().check(events).status is Status.UNKNOWN

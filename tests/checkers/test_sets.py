@@ -115,6 +115,12 @@ def test_how_long_an_element_took_to_stay() -> None:
     assert verdict.details["worst_stale"][0]["element"] == 7
 
 
+def test_the_stalest_is_told_first() -> None:
+    two = "0add:6 0add:6= 2add:7 1read 1read=[] 2add:7= 3read 3read=[] 1read 1read=[6,7]"
+    worst = SetFull("eventual").check(events(two)).details["worst_stale"]
+    assert [(each["element"], each["stale_ms"]) for each in worst] == [(6, 5.0), (7, 1.0)]
+
+
 def test_how_long_a_lost_element_had_been_there() -> None:
     verdict = SetFull("eventual").check(
         events("0add:7 0add:7= 1read 1read=[7] 1read 1read=[7] 1read 1read=[] 1read 1read=[]")
@@ -143,7 +149,28 @@ def test_an_indeterminate_element_may_be_there_or_not() -> None:
     there, gone = events("0add:7 0add:7? 1read 1read=[7]"), events("0add:7 0add:7? 1read 1read=[]")
     assert SetAtEnd().check(there).details["recovered"] == 1
     assert SetFull().check(there).details["recovered"] == 1
-    assert SetAtEnd().check(gone).status is SetFull().check(gone).status is Status.VALID
+    for history in (there, gone):
+        sure = events("3add:8 3add:8=")
+        shown = [replace(op, value=[*op.value, 8]) if op.value in ([7], []) else op for op in history]
+        for checker in (SetAtEnd(), SetFull()):
+            assert checker.check([*sure, *shown]).status is Status.VALID
+
+
+def test_a_set_with_nothing_acknowledged_need_not_be_read() -> None:
+    other = [replace(op, key="other", process=9) for op in events("0add:8 0add:8?")]
+    read = events("0add:7 0add:7= 0read 0read=[7]")
+    assert SetAtEnd().check([*read, *other]).status is Status.VALID
+
+
+def test_where_nothing_was_acknowledged_nothing_can_have_been_lost() -> None:
+    for text in ("0add:7 0add:7! 1read 1read=[]", "0add:7 0add:7? 1read 1read=[]", "1read 1read="):
+        for checker in (SetAtEnd(), SetFull()):
+            assert checker.check(events(text)).status is Status.VACUOUS
+
+
+def test_what_was_shown_too_early_is_no_excuse_for_a_read_that_ended_later() -> None:
+    early = "1read 2read 2read=[7] 0add:7 0add:7= 1read=[7] 3read 3read=[7]"
+    assert SetFull("nothing").check(events(early)).details["unexpected"] == 1
 
 
 def test_each_key_is_a_set_of_its_own() -> None:

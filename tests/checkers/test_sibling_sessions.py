@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from checkers.history import HistoryError, Op
 from checkers.sessions import SiblingSessions
@@ -59,6 +60,17 @@ def test_a_value_that_nobody_wrote_and_one_that_was_written_twice() -> None:
         judged((0, "w", 1), (0, "r", 1))
     with pytest.raises(HistoryError, match="not for siblings"):
         SiblingSessions().check([Op(process=0, f="cas", value=[1, 2])])
+
+
+def test_what_was_replaced_once_is_not_missed_again() -> None:
+    verdict = judged((0, "w", 1), (1, "r", [1]), (1, "w", 2), (0, "r", [2]), (0, "r", []))
+    assert (verdict.status, verdict.details["missing"]) == (Status.INVALID, 1)
+
+
+def test_an_indeterminate_write_may_be_known_to_its_process() -> None:
+    events = run((0, "w", 1), (1, "r", [1]), (0, "w", 2), (1, "r", [2]))
+    events[1] = replace(events[1], type="info")
+    assert SiblingSessions().check(events).status is Status.VALID
 
 
 @st.composite

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.accesses import accesses
 from checkers.history import Op
+from checkers.readings import accesses
 from checkers.staleness import Staleness
-from checkers.staleness.clusters import clusters
+from checkers.staleness.clusters import all_fresh, clusters
 from checkers.staleness.versions import TwoAtomic
 from checkers.verdict import Status
 from tests.support.consistency import small, smallest_k
@@ -37,6 +37,22 @@ def test_reads_that_go_back_while_a_write_is_under_way_are_stale_too() -> None:
     verdict = Staleness().check(history("0(w1 0)w1 0(w2 1(r 1)r2 2(r 2)r1 0)w2"))
     assert verdict.details["k"] == [2, 2]
     assert verdict.details["t_s"] == [0.001, 0.001]
+
+
+def test_two_reads_behind_one_write_of_which_only_one_can_be_right_before_it() -> None:
+    events = history("0(w1 1(w2 0)w1 1)w2 0(w3 0)w3 1(r 1)r1 1(r 1)r2")
+    assert Staleness().check(events).details["k"] == [3, 3]
+
+
+@pytest.mark.parametrize(("read", "k"), [("0(r 0)r", [1, 1]), ("0(w2 0)w2 0(r 0)r", [2, 2])])
+def test_a_deleted_key_is_as_stale_as_the_best_way_to_read_it(read: str, k: list[int]) -> None:
+    verdict = Staleness().check(history(f"0(w1 0)w1 0(w 0)w {read}"))
+    assert (verdict.details["k"], verdict.details["unclear_reads"]) == (k, 1)
+
+
+def test_what_touches_in_time_does_not_come_before() -> None:
+    assert all_fresh([(1, 3), (3, 5)])
+    assert not all_fresh([(1, 3), (2, 5)])
 
 
 @pytest.mark.parametrize(
@@ -102,3 +118,31 @@ def test_limited_backtracking_agrees_with_trying_all_orders(events: list[Op], st
     right = smallest_k(events)
     assert TwoAtomic(clusters(judged.all)["x"], steps).decide() == (right is not None and right <= 2)
     assert TwoAtomic(clusters(judged.all)["x"], 0).decide() is None
+
+
+def test_reads_that_are_to_be_fresh_may_not_be_stale_for_certain() -> None:
+    def wrote(process: int, value: int) -> list[Op]:
+        return [Op(process=process, type=kind, f="write", key="k", value=value) for kind in ("invoke", "ok")]
+
+    def read(process: int, value: int) -> list[Op]:
+        return [
+            Op(process=process, f="read", key="k"),
+            Op(process=process, type="ok", f="read", key="k", value=value),
+        ]
+
+    stale = [*wrote(0, 1), *wrote(0, 2), *read(1, 1)]
+    assert Staleness().check(stale).status is Status.VALID
+    verdict = Staleness(fresh=True).check(stale)
+    assert verdict.status is Status.INVALID
+    assert verdict.summary == "1 of 1 reads missed what was acknowledged before they began"
+    assert verdict.details["anomaly"] == "stale read"
+    begun, done = wrote(0, 2)
+    inverted = [
+        *wrote(0, 1),
+        begun,
+        *read(1, 2),
+        *read(2, 1),
+        done,
+    ]  # a regular register may, an atomic one not
+    assert Staleness(fresh=True).check(inverted).status is Status.VALID, "nobody had acknowledged 2"
+    assert Staleness(k_max=1).check(inverted).status is Status.INVALID

@@ -51,6 +51,12 @@ def test_a_history_without_operations_is_vacuous() -> None:
     assert (verdict.status, verdict.summary) == (Status.VACUOUS, "no operation was invoked")
 
 
+def test_latencies_are_of_what_succeeded() -> None:
+    events = [Op(time=0, process=0, f="read"), Op(time=5 * 10**9, process=0, type="fail", f="read")]
+    events += [Op(time=0, process=1, f="read"), Op(time=10**6, process=1, type="ok", f="read")]
+    assert Stats().check(events).details["latencies_ms"]["read"]["max"] == 1.0
+
+
 def test_latencies_need_times() -> None:
     events = [Op(process=0, f="read"), Op(process=0, type="ok", f="read")]
     assert Stats().check(events).details["latencies_ms"] == {}
@@ -59,3 +65,16 @@ def test_latencies_need_times() -> None:
 @pytest.mark.parametrize(("fraction", "value"), [(0.0, 1), (0.5, 50), (0.95, 95), (0.99, 99), (1.0, 100)])
 def test_quantiles_are_nearest_rank(fraction: float, value: int) -> None:
     assert quantile(range(1, 101), fraction) == value
+
+
+def test_a_garbled_answer_convicts_even_where_nothing_else_succeeded() -> None:
+    events = [
+        Op(process=0, type="invoke", f="dequeue", time=1),
+        Op(process=0, type="fail", f="dequeue", time=2, error="garbled: b'x', which is no number"),
+    ]
+    verdict = Stats().check(events)
+    assert verdict.status is Status.INVALID
+    assert verdict.details["garbled"] == 1
+    assert (
+        verdict.summary == "1 operation was answered with what nobody wrote, first b'x', which is no number"
+    )

@@ -134,6 +134,34 @@ def test_what_is_no_history_is_refused_by_file_and_line(tmp_path: Path, content:
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("checker", "f", "answer", "code"),
+    [
+        ("queue", "dequeue", '"type":"fail","error":["empty"]', 2),
+        ("counter", "copies", '"type":"ok","value":[1]', 254),
+        ("convergence", "copies", '"type":"ok","value":[1]', 254),
+        ("copies", "copies", '"type":"ok"', 254),
+        ("set", "read", '"type":"ok","value":{"a":1}', 254),
+        ("set-full", "read", '"type":"ok","value":"x"', 254),
+        ("unique-ids", "generate", '"type":"ok"', 254),
+    ],
+)
+def test_odd_values_are_judged_or_refused_in_a_sentence(
+    tmp_path: Path, checker: str, f: str, answer: str, code: int
+) -> None:
+    put = "".join(
+        f'{{"process":0,"type":"{kind}","f":"{f}","value":1}}\n'
+        for f in ("add", "enqueue")
+        for kind in ("invoke", "ok")
+    )
+    asked = f'{{"process":1,"type":"invoke","f":"{f}"}}\n{{"process":1,"f":"{f}",{answer}}}\n'
+    (tmp_path / "odd").write_text(put + asked)
+    done = harness(tmp_path, "check", "--checker", checker, "odd")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == (code == 254)
+
+
 def test_another_checker_judges_by_its_own_measure(tmp_path: Path) -> None:
     stale = (
         (0, "invoke", "write", 1), (0, "ok", "write", 1), (0, "invoke", "write", 2), (0, "ok", "write", 2),

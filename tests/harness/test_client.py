@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from checkers.history import Op
-from harness.client import outcome_of, perform
+from checkers.stats import GARBLED
+from harness.client import Garbled, outcome_of, perform
 from harness.cluster.base import Lost, NotSent
 from store.core.messages import DEFINITE, Body, Cas, Done, Failed, Found, Get, Response
 from workloads.queue import QueueWork
@@ -130,6 +131,28 @@ def test_one_that_only_got_to_look_certainly_changed_nothing(answer: Response | 
 def test_its_change_is_as_definite_as_any_other(answer: Response | Exception, outcome: str) -> None:
     done, _ = of_two_steps(Found(1, b"7"), answer)
     assert (done.type, done.value) == (outcome, None), "and nothing of the steps in between is recorded"
+
+
+@pytest.mark.parametrize("held", [b"7,x", b"\xff", b"7,,8", b"9" * 30])
+def test_what_nobody_can_have_written_is_told_as_garbled(held: bytes) -> None:
+    done, asked = of_two_steps(Found(1, held))
+    assert (done.type, done.value) == ("fail", None)
+    assert str(done.error).startswith(GARBLED)
+    assert asked == [Get("q", "linearizable")]
+
+
+class ReadsGarbage(Register):
+    def decode(self, op: Op, response: Response) -> Op:
+        raise Garbled("nonsense")
+
+
+@pytest.mark.parametrize(("op", "outcome"), [(READ, "fail"), (WRITE, "info")])
+def test_a_change_whose_answer_is_garbled_may_have_happened(op: Op, outcome: str) -> None:
+    coroutine = perform(ReadsGarbage("linearizable", 60), Script(Done(1)), op, 1.0)
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(None)
+    done = end.value.value
+    assert (done.type, done.error) == (outcome, "garbled: nonsense")
 
 
 class WritesTwice(Register):

@@ -7,12 +7,13 @@ afterwards does not come after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations, permutations
+from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from checkers.history import Op, pair
+from checkers.history import Op, Operation, pair
 from checkers.sessions.order import Rule
 
 
@@ -31,8 +32,14 @@ class Step(NamedTuple):
 
 @st.composite
 def small(
-    draw: st.DrawFn, size: int = 6, keys: str = "xy", cas: bool = True, crashes: bool = True
+    draw: st.DrawFn,
+    size: int = 6,
+    keys: str = "xy",
+    cas: bool = True,
+    crashes: bool = True,
+    deletes: bool = False,
 ) -> list[Op]:
+    """With `deletes`, keys are also set to None, so that not every value is written once."""
     events: list[Op] = []
     busy: dict[int, Op] = {}
     names = list(range(draw(st.integers(1, 3))))
@@ -52,16 +59,64 @@ def small(
                 names[slot] += 10
         elif begun < size:
             begun += 1
-            f = draw(st.sampled_from(["read", "read", "write", "write"] + ["cas"] * cas))
+            f = draw(
+                st.sampled_from(["read", "read", "write", "write"] + ["cas"] * cas + ["delete"] * deletes)
+            )
             key = draw(st.sampled_from(keys))
-            value = None if f == "read" else begun
+            new = (
+                None if f == "delete" or (deletes and f != "read" and draw(st.integers(0, 3)) == 0) else begun
+            )
+            value: Any = None if f == "read" else new
             if f == "cas":
-                value = [draw(st.sampled_from(written[key])), begun]
+                value = [draw(st.sampled_from(written[key])), new]
             if f != "read":
-                written[key].append(begun)
+                written[key].append(new)
             busy[process] = Op(at, at * 1_000, process, "invoke", f, key, value)
             events.append(busy[process])
     return events
+
+
+def renamings(history: Sequence[Op]) -> Iterator[list[Op]]:
+    """For every way in which reads may have seen one of several writes: the history with each value written
+    once, deletes being writes, that tells so. Also ways that are impossible."""
+    operations = pair(history)
+    names = {op.start: f"w{op.start}" for op in operations if op.invoke.f != "read"}
+    readers = [
+        op for op in operations if op.invoke.f == "cas" or (op.invoke.f == "read" and op.outcome == "ok")
+    ]
+    choices: list[list[str | None]] = []
+    for reader in readers:
+        wanted = _read_by(reader)
+        choices.append(
+            [
+                names[op.start]
+                for op in operations
+                if op.start in names and op is not reader
+                if op.invoke.key == reader.invoke.key and _left_by(op) == wanted
+            ]
+            + [None] * (wanted is None)
+        )
+    for chosen in product(*choices):
+        seen = {reader.start: name for reader, name in zip(readers, chosen, strict=True)}
+        events = list(history)
+        for op in operations:
+            value: Any = names.get(op.start, seen.get(op.start))
+            if op.invoke.f == "cas":
+                value = [seen[op.start], names[op.start]]
+            f = "write" if op.invoke.f == "delete" else op.invoke.f
+            for at in (op.start, op.end):
+                if at is not None:
+                    events[at] = replace(events[at], f=f, value=value)
+        yield events
+
+
+def _read_by(op: Operation) -> Any:
+    assert op.completion is not None or op.invoke.f == "cas"
+    return op.invoke.value[0] if op.completion is None or op.invoke.f == "cas" else op.completion.value
+
+
+def _left_by(op: Operation) -> Any:
+    return op.invoke.value[1] if op.invoke.f == "cas" else op.invoke.value
 
 
 def cases(history: Sequence[Op]) -> Iterator[list[Step]]:

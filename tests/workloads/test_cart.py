@@ -200,3 +200,35 @@ def test_blind_puts_at_level_one_lose_what_the_other_side_added(tmp_path: Path) 
     (found,) = [part for part in verdict.parts if part.checker == "carts"]
     assert found.status is Status.INVALID
     assert found.details["lost"] > 0
+
+
+@pytest.mark.parametrize(
+    ("value", "status"),
+    [
+        ({"items": [7, 12], "context": "0b"}, Status.VALID),  # the same, by another way
+        (
+            {"items": [3, 7, 12], "context": "0b"},
+            Status.VALID,
+        ),  # what the unknown add had seen, and puts back
+        ({"items": [7, 8, 12], "context": "0b"}, Status.VALID),
+        ({"items": [7, 9, 12], "context": "0a"}, Status.INVALID),
+        ({"items": [8, 12], "context": "0a"}, Status.INVALID),
+        ("unreadable", Status.INVALID),
+    ],
+)
+def test_at_the_end_carts_may_differ_by_what_an_unknown_change_would_put(value: Any, status: Status) -> None:
+    def op(process: int, f: str, asked: Any, end: Type, told: Any = None) -> list[Op]:
+        return [
+            Op(process=process, f=f, key="siblings/cart1", value=asked),
+            Op(process=process, type=end, f=f, key="siblings/cart1", value=told),
+        ]
+
+    history = [
+        *op(0, "add", {"item": 7, "after": AFTER}, "ok"),
+        *op(1, "add", {"item": 8, "after": AFTER}, "info"),
+        *op(2, "remove", {"item": 3, "after": AFTER}, "ok"),
+        *op(3, "read", None, "ok", {"items": [7, 12], "context": "0a"}),
+        *op(4, "read", None, "ok", value),
+    ]
+    (last,) = [each for each in cart("siblings").checkers() if each.name == "last-reads"]
+    assert last.check(history).status is status

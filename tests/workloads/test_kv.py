@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from checkers.convergence import Convergence
 from checkers.history import Op
+from checkers.last_reads import LastReads
 from checkers.linear import Linearizable
+from checkers.staleness import Staleness
 from checkers.verdict import Status
 from harness.cluster.pace import PACE
 from harness.cluster.sim import SimOptions
@@ -18,7 +20,8 @@ from harness.plan import Plan
 from store.core.messages import Delete, Done, Found, FoundCopies, Get, Inspect, Put
 from store.core.options import QUIET
 from tests.support.judged import judged
-from workloads.kv import KEYS, PATIENCE_S, PAUSE_NS, Kv
+from workloads.final import PATIENCE_S, PAUSE_NS, Look
+from workloads.kv import KEYS, Kv
 
 CTX = Context(0, (0,), (0,), {0: 0})
 
@@ -57,17 +60,14 @@ def test_what_it_asks_and_what_the_answers_mean() -> None:
 
 
 def test_at_level_linearizable_it_is_judged_by_order_and_at_all_others_by_convergence() -> None:
-    (checker,) = kv("linearizable").checkers()
-    assert isinstance(checker, Linearizable)
-    assert kv("linearizable").final() is None
-    (checker,) = kv("one").checkers()
-    assert isinstance(checker, Convergence)
+    names = [[type(checker) for checker in kv(level).checkers()] for level in ("linearizable", "one")]
+    assert names == [[Linearizable, LastReads], [Convergence, Staleness, LastReads]]
     assert kv("one").stream() is None
 
 
 def rounds(differ: int) -> tuple[int, int]:
     """How many looks it takes, and until when, if the copies of one key differ in so many rounds."""
-    generator: Generator | None = kv().final()
+    generator: Generator | None = Look(tuple([f"k{number}" for number in range(KEYS)]))
     now, asked = 0, 0
     while generator is not None:
         answer = generator.op(CTX._replace(time=now))

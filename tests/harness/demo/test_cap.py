@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from harness.demo import cap
 from harness.demo.base import WIDTH, Conditions, Shown
 from harness.demo.cap_claims import claims
 from harness.demo.cap_measure import Measured
-from harness.demo.cap_picture import COLUMNS, picture
+from harness.demo.cap_picture import COLUMNS, GROUND, MARGIN, Picture, picture
 from harness.demo.cap_prose import sentences
 from harness.demo.cap_tables import percent, tables
+from harness.demo.served import Served
 from harness.plan import node_names
 from store.core.ownership.layout import Placement, first_layout
 
@@ -58,6 +60,8 @@ def test_the_two_ways_out_of_a_partition(found: dict[str, Measured]) -> None:
         ("quorum", {"stale_reads": 1}, "quorum: no answered read is stale"),
         ("one, lww", {"lost": 0}, "one, lww: acknowledged adds are lost"),
         ("quorum", {"lost": None}, "quorum: no acknowledged add is lost"),
+        ("one, siblings", {"stale_reads": 0}, "one, siblings: some reads are stale"),
+        ("linearizable", {"acknowledged": 0}, "linearizable: no acknowledged add is lost"),
     ],
 )
 def test_a_claim_fails_where_its_figures_do(
@@ -65,6 +69,33 @@ def test_a_claim_fails_where_its_figures_do(
 ) -> None:
     counts = {**found[setting].counts, **change}
     changed = {**found, setting: replace(found[setting], counts=counts)}
+    assert [claim.text for claim in claims(list(changed.values())) if not claim.holds] == [broken]
+
+
+@pytest.mark.parametrize(
+    ("setting", "phase", "side", "asked", "served", "broken"),
+    [
+        ("quorum", "during", "minority", 9, 1, "quorum: during the cut the minority side is refused"),
+        ("quorum", "during", "minority", 0, 0, "quorum: during the cut the minority side is refused"),
+        ("quorum", "during", "majority", 9, 8, "quorum: during the cut the majority side is served"),
+        ("one, lww", "during", "minority", 9, 8, "one, lww: during the cut both sides are served"),
+        ("one, lww", "after", "minority", 9, 8, "after the cut both sides are served, whatever the setting"),
+        (
+            "one, lww",
+            "before",
+            "majority",
+            9,
+            8,
+            "before the cut both sides are served, whatever the setting",
+        ),
+    ],
+)
+def test_a_side_that_is_served_otherwise_breaks_a_claim(
+    found: dict[str, Measured], setting: str, phase: str, side: str, asked: int, served: int, broken: str
+) -> None:
+    one = found[setting]
+    sides = {**one.served[phase], side: Served(asked, served, None, None)}
+    changed = {**found, setting: replace(one, served={**one.served, phase: sides})}
     assert [claim.text for claim in claims(list(changed.values())) if not claim.holds] == [broken]
 
 
@@ -84,28 +115,32 @@ def test_the_prose_has_no_figure_that_was_not_measured(found: dict[str, Measured
     measured |= {
         f"{seconds:.1f}" for seconds in (*one.detect_s.values(), one.converge_s) if seconds is not None
     }
+    measured |= {str(side["lost"]) for side in one.counts_by_side.values()}
     measured.add(f"{100 * counts['lost'] / counts['acknowledged']:.1f}")
     told = " ".join(sentences(one))
     assert set(re.findall(r"\d+(?:\.\d+)?", told)) <= measured
-    assert ("for good" in told) == bool(counts["lost"])
-    assert ("None of the" in told) == (counts["stale_reads"] == 0)
+    assert ("Lost for good" in told) == bool(counts["lost"])
+    assert ("None of " in told) == (counts["stale_reads"] == 0)
 
 
-def test_all_of_it_fits_into_its_width(found: dict[str, Measured]) -> None:
+@pytest.mark.parametrize("width", [80, WIDTH])
+def test_all_of_it_fits_into_its_width(found: dict[str, Measured], width: int) -> None:
     measured = list(found.values())
-    console = Console(width=WIDTH, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
-    for part in (*tables(measured), *picture(measured)):
+    console = Console(width=width, record=True, file=StringIO())
+    for part in (*tables(measured), Picture(measured)):
         console.print(part)
-    lines = console.export_text().splitlines()
-    assert max(map(len, lines)) <= WIDTH
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) <= width
     assert not any("…" in line for line in lines)
+    assert sum(line.startswith("    minority") for line in lines) == 2 * len(measured), "no row is broken"
+    assert sum(line.startswith("   minority") for line in lines) == 2 * len(measured)
 
 
 def test_the_picture_shows_refusals_on_the_minority_side_within_the_cut_only(
     found: dict[str, Measured],
 ) -> None:
     one = found["linearizable"]
-    rows = [line.plain for line in picture([one])]
+    rows = [line.plain for line in picture(one)]
     width = len("  ") + 12
     clients = {side: [row[width:] for row in rows if row.startswith(f"    {side}")] for side in one.detect_s}
     assert [len(found) for found in clients.values()] == [3, 2]
@@ -114,7 +149,15 @@ def test_the_picture_shows_refusals_on_the_minority_side_within_the_cut_only(
         columns = [at for at, mark in enumerate(row) if mark == "×"]
         assert len(columns) > 5
         assert all(one.cut_at_s - 1 < (at + 1) * one.end_s / COLUMNS < one.healed_at_s + 1 for at in columns)
+        assert " " not in row[columns[0] : columns[-1]], "who is not answered waits"
     assert any("▒" in row for row in rows if row.startswith("  n"))
+
+
+def test_the_ground_is_shaded_within_the_cut(found: dict[str, Measured]) -> None:
+    one = found["one, siblings"]
+    for row in picture(one)[2:]:
+        shaded = [span.start - MARGIN for span in row.spans if GROUND in str(span.style)]
+        assert shaded == [at for at in range(COLUMNS) if 4 <= (at + 0.5) * one.end_s / COLUMNS <= 12]
 
 
 def test_percentages_are_not_rounded_to_all_or_nothing() -> None:
@@ -157,7 +200,7 @@ def test_carts_have_one_copy_on_the_smaller_side() -> None:
     nodes = node_names(5)
     place = Placement(first_layout(nodes, 3))
     for way in ("cas", "siblings"):
-        keys = cap.carts_of(way, nodes, ("n2", "n4"))  # type: ignore[arg-type]
+        keys = cap.carts_of(way, nodes, ("n2", "n4"))
         assert len(set(keys)) == cap.CARTS
         assert all(len({"n2", "n4"}.intersection(place.replicas(key)[0])) == 1 for key in keys)
 
