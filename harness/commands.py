@@ -29,6 +29,7 @@ from harness import catalog
 from harness import plan as plans
 from harness.catalog import Pieces
 from harness.check import Reading
+from harness.follow import is_followed
 from harness.judge import judge
 from harness.plan import Plan, PlanError
 from harness.remote.hosts import read_hosts
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace, words: Sequence[str]) -> int:
     run_dir.write_plan(plan)
     note = artifacts.point_latest(artifacts.ROOT, run_dir)
     console = Terminal(stderr=args.json)
-    follow = None if plan.stop_on_violation or pieces.workload.stream() is None else run_dir
+    follow = run_dir if not plan.stop_on_violation and is_followed(pieces.workload) else None
     live = Live(console, plan, pieces.requested, quiet=args.quiet or args.json, follow=follow)
     with StopWish(console.show_cursor) as stop, live:
         recorded = execute(plan, pieces.workload, pieces.nemesis, pieces.cluster, run_dir, live, stop)
@@ -89,6 +90,11 @@ def analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
     """Judge a recorded run again; one that was killed has no results yet, and gets them."""
     run_dir = artifacts.find(artifacts.ROOT, args.run)
     plan = run_dir.read_plan()
+    if plan.cluster == plans.SERVICE:
+        raise PlanError(
+            f"{run_dir.path} was made by a test, which alone knows its checkers: run it again by "
+            f"{plans.replay_command(plan)}, or judge the history: harness check {run_dir.history} --model X"
+        )
     pieces = catalog.assemble(plan)
     notes: list[str] = []
     history = read_history(run_dir.history, allow_torn_tail=True, notice=notes.append)
@@ -230,7 +236,7 @@ def _judged(
     watched: Callable[[Sequence[Checker]], list[Checker]] = list,
 ) -> RunSummary:
     workload = pieces.workload
-    judgement = judge(plan, watched(workload.checkers()), workload, pieces.requested, recorded.history)
+    judgement = judge(plan, workload.checkers(), workload, pieces.requested, recorded.history, watched)
     return RunSummary(
         plan=plan,
         history=recorded.history,

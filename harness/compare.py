@@ -1,7 +1,8 @@
 """Two recorded runs side by side: what was planned, what came of it, and from where on they differ.
 
 Everything is read from the runs' directories, and nothing is judged again: a run without results (it was
-killed, and not analyzed since) has no verdict here. Latencies are those of the operations that were ok.
+killed, and not analyzed since) has no verdict here. Latencies are those of the operations that were ok. Which
+figures differ by more than noise is for `compare_noise` to say.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from checkers.formats import read_history
 from checkers.history import Op
+from harness import compare_noise as noise
 from harness.ledger import Entry
 from harness.plan import Plan
 from harness.report import perf
@@ -24,6 +26,14 @@ from harness.report.artifacts import RunDir
 QUANTILES: Final = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
 BESIDE: Final = ("argv", "versions")
 """What a plan says of how it came about, on which nothing depends."""
+FIGURES: Final[dict[str, noise.Figure]] = {
+    "ok/s": noise.rate("ok"),
+    "fail/s": noise.rate("fail"),
+    "info/s": noise.rate("info"),
+    "ok p50, ms": noise.latency(QUANTILES["p50_ms"]),
+    "ok p99, ms": noise.latency(QUANTILES["p99_ms"]),
+}
+T = TypeVar("T")
 
 
 class Figures(Struct, frozen=True):
@@ -74,26 +84,76 @@ class Parting(Struct, frozen=True):
     b: Op | None
 
 
+class Change(Struct, frozen=True):
+    """A figure of both; None: it has none. `beyond_noise`: they differ by more than either run varies in
+    itself."""
+
+    a: float | None
+    b: float | None
+    beyond_noise: bool
+
+
 class Comparison(Struct, frozen=True):
-    """`parting` is None if the histories are the same, event by event."""
+    """`changes` by `f` (or `all`) and figure. `parting` is None if the histories are the same, event by
+    event."""
 
     a: Side
     b: Side
+    changes: dict[str, dict[str, Change]]
     plans: tuple[Difference, ...]
     parting: Parting | None
+
+
+class _Part(Struct, frozen=True):
+    checker: str
+    status: str
+
+
+class _Verdict(Struct, frozen=True):
+    parts: tuple[_Part, ...] = ()
 
 
 class _Results(Struct, frozen=True):
     status: str
     summary: str
-    verdict: dict[str, Any] = {}
+    verdict: _Verdict = _Verdict()
     faults: tuple[Entry, ...] = ()
+
+
+class Headline(Struct, frozen=True):
+    """What a list of runs says of one."""
+
+    status: str
+    summary: str
 
 
 def compare(a: RunDir, b: RunDir) -> Comparison:
     """Raises `PlanError` and `HistoryError` for what cannot be read."""
     (one, first), (other, second) = _side(a), _side(b)
-    return Comparison(one, other, tuple(differences(one.plan, other.plan)), parting(first, second))
+    found = changes((one, first), (other, second))
+    return Comparison(one, other, found, tuple(differences(one.plan, other.plan)), parting(first, second))
+
+
+def changes(a: tuple[Side, list[Op]], b: tuple[Side, list[Op]]) -> dict[str, dict[str, Change]]:
+    """Of two runs and their histories."""
+    batches = [noise.batches(history, side.duration_s) for side, history in (a, b)]
+    found: dict[str, dict[str, Change]] = {}
+    for f in dict.fromkeys([*a[0].operations, *b[0].operations]):
+        values = [_values(side.operations.get(f), side.duration_s) for side, _ in (a, b)]
+        one, other = (each.get(f, ()) for each in batches)
+        found[f] = {
+            name: Change(values[0][name], values[1][name], noise.is_beyond(one, other, figure))
+            for name, figure in FIGURES.items()
+        }
+    return found
+
+
+def _values(found: Figures | None, span_s: float) -> dict[str, float | None]:
+    if found is None:
+        return dict.fromkeys(FIGURES)
+    counts = {"ok/s": found.ok, "fail/s": found.fail, "info/s": found.info}
+    rates = {name: count / span_s if span_s > 0 else None for name, count in counts.items()}
+    return {**rates, "ok p50, ms": found.latencies_ms["p50_ms"], "ok p99, ms": found.latencies_ms["p99_ms"]}
 
 
 def differences(a: Plan, b: Plan) -> list[Difference]:
@@ -122,10 +182,9 @@ def summarize(run: RunDir) -> Side:
     return _side(run)[0]
 
 
-def read_results(path: Path) -> tuple[str, str] | None:
-    """A run's status and summary; None if there are none that can be read."""
-    results = _results(path)
-    return None if results is None else (results.status, results.summary)
+def read_headline(run: RunDir) -> Headline | None:
+    """None if it was not judged, or if its results cannot be read."""
+    return _read(run.results, Headline)
 
 
 def _side(run: RunDir) -> tuple[Side, list[Op]]:
@@ -133,29 +192,28 @@ def _side(run: RunDir) -> tuple[Side, list[Op]]:
     history = read_history(run.history, allow_torn_tail=True)
     span_s = perf.duration_s(history)
     kinds = perf.kinds(history)
-    together = [perf.together(kinds, "all"), *kinds] if len(kinds) > 1 else kinds
+    together = [perf.together(kinds, noise.ALL), *kinds] if len(kinds) > 1 else kinds
     operations = {kind.f: _figures(kind, span_s) for kind in together}
     side = Side(str(run.path), plan, span_s, len(history), operations=operations)
-    results = _results(run.results)
+    results = _read(run.results, _Results)
     if results is None:
         return side, history
-    parts = results.verdict.get("parts", ())
     return (
         msgspec.structs.replace(
             side,
             status=results.status,
             summary=results.summary,
-            checkers={str(part.get("checker")): str(part.get("status")) for part in parts},
+            checkers={part.checker: part.status for part in results.verdict.parts},
             faults=_faults(results.faults),
         ),
         history,
     )
 
 
-def _results(path: Path) -> _Results | None:
+def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Results)
-    except (OSError, msgspec.DecodeError):
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError, RecursionError):
         return None
 
 

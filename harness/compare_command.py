@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from rich.text import Text
 from checkers.history import Op
 from checkers.models import show
 from harness import compare
-from harness.compare import Comparison, Figures, Parting, Side
+from harness.compare import Comparison, Parting, Side
 from harness.report import artifacts
 
 HELP: Final = "two recorded runs side by side: verdicts, rates, latencies, faults, plans"
@@ -23,13 +23,10 @@ EPILOG: Final = """examples:
   harness compare runs/register/20260101T120000.000Z latest
   harness compare before/ after/ --json
 """
-_FIGURES: Final[dict[str, Callable[[Figures], float | None]]] = {
-    "ok/s": lambda found: found.rate,
-    "fail": lambda found: found.fail,
-    "info": lambda found: found.info,
-    "p50, ms": lambda found: found.latencies_ms["p50_ms"],
-    "p99, ms": lambda found: found.latencies_ms["p99_ms"],
-}
+NOISE: Final = (
+    "(In parentheses): no more than either run varies in itself, from tenth to tenth of its time. It is one "
+    "run of each: with other seeds the rest may differ, too."
+)
 _STYLES: Final = {
     "valid": "green",
     "vacuous": "yellow",
@@ -85,21 +82,20 @@ def rows(found: Comparison) -> Iterator[Row]:
     yield "verdict", _status(a.status), _status(b.status), ""
     for name in dict.fromkeys([*a.checkers, *b.checkers]):
         yield f"  {name}", _status(a.checkers.get(name)), _status(b.checkers.get(name)), ""
-    yield _row("duration, s", a.duration_s, b.duration_s)
-    for name in dict.fromkeys([*a.operations, *b.operations]):
-        one, other = a.operations.get(name), b.operations.get(name)
-        for label, read in _FIGURES.items():
-            figures = [None if side is None else read(side) for side in (one, other)]
-            yield _row(f"{name}: {label}", *figures)
+    yield "duration, s", _number(a.duration_s), _number(b.duration_s), ""
+    for name, figures in found.changes.items():
+        for label, change in figures.items():
+            yield _row(f"{name}: {label}", change.a, change.b, change.beyond_noise)
     for name in dict.fromkeys([*a.faults, *b.faults]):
         yield f"{name}: bit", _bit(a, name), _bit(b, name), ""
 
 
 def sentences(found: Comparison) -> list[str]:
-    """How the plans differ, and from where on the histories do."""
+    """What the figures are worth, how the plans differ, and from where on the histories do."""
     said = [f"{each.field}: {show(each.a)} in A, {show(each.b)} in B" for each in found.plans]
     lines = ["The plans differ in", *(f"  {line}" for line in said)] if said else ["The plans are the same."]
-    return [*lines, _parted(found.parting)]
+    same = found.parting is None
+    return [*([] if same else [NOISE]), *lines, _parted(found.parting)]
 
 
 def _parted(parting: Parting | None) -> str:
@@ -123,9 +119,9 @@ def _status(status: str | None) -> Text:
     return Text(status or "-", _STYLES.get(status or "", "dim"))
 
 
-def _row(label: str, a: float | None, b: float | None) -> Row:
-    change = "" if not a or b is None else f"{(b - a) / a:+.0%}"
-    return label, _number(a), _number(b), "" if change in ("+0%", "-0%") else change
+def _row(label: str, a: float | None, b: float | None, beyond_noise: bool) -> Row:
+    change = "" if a is None or b is None or a == b else f"{(b - a) / a:+.0%}" if a else "from 0"
+    return label, _number(a), _number(b), change if beyond_noise or not change else f"({change})"
 
 
 def _number(value: float | None) -> str:

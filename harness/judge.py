@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from checkers.availability import Availability
@@ -26,15 +26,20 @@ class Judgement(NamedTuple):
 
 
 def judge(
-    plan: Plan, checkers: Sequence[Checker], codec: Codec, requested: Sequence[Requested], history: list[Op]
+    plan: Plan,
+    checkers: Sequence[Checker],
+    codec: Codec,
+    requested: Sequence[Requested],
+    history: list[Op],
+    watched: Callable[[Sequence[Checker]], list[Checker]] = list,
 ) -> Judgement:
     """The workload's own checkers first, then how much was served and how soon again, what happened at all,
-    and the faults."""
+    and the faults. `watched`: gives checkers that judge the same, and are looked at meanwhile."""
     entries = ledger.ledger(history, requested)
     faults = _Ledger(ledger.judge(entries, requested))
     recovery = Recovery(healings(entries), coordinator(plan))
     all_of_them = [*checkers, _Availability(plan, codec), recovery, Stats(), faults]
-    return Judgement(check_all(all_of_them, history, "run"), entries)
+    return Judgement(check_all(watched(all_of_them), history, "run"), entries)
 
 
 class _Availability:

@@ -34,6 +34,9 @@ DEFAULT_FAULTS: Final = ("partition", "kill", "pause", "clock")
 LOCAL_FAULTS: Final = ("partition", "kill", "pause")
 """Those on `local`, where all share the machine's clock."""
 
+SERVICE: Final = "service"
+"""The cluster that is somebody's own service: nobody here knows its level, nor how many copies it keeps."""
+
 SIMULATED: Final = frozenset({"sim"})
 """The clusters that run in virtual time, and where a seed fixes the whole history."""
 
@@ -170,7 +173,10 @@ def load(path: Path) -> Plan:
 
 
 def replay_command(plan: Plan) -> str:
-    """The shell command that runs this plan again: the options that are not the defaults, and the seed."""
+    """The shell command that runs this plan again: the options that are not the defaults, and the seed. Of
+    somebody's own service it is the command of the test (`harness/plugin/`)."""
+    if plan.cluster == SERVICE:
+        return shlex.join(plan.argv)
     words = ["harness", "run"]
     count = len(plan.nodes)
     defaults = Plan(faults=default_faults(plan.cluster, count), replication=default_replication(count))

@@ -7,6 +7,7 @@ already.
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import socket
@@ -18,11 +19,11 @@ import trio
 
 from harness.cluster.base import ClusterError, Evidence, Grudge, NodeState, NotSent, Session
 from harness.cluster.process import comes_true
-from harness.plan import NODES_MAX, node_names
-from harness.plugin.asking import FunctionSession
+from harness.plan import NODES_MAX, SERVICE, node_names
 from harness.plugin.node import HOST, Node, filled, placeholders
 from harness.plugin.process import ServiceProcess
 from harness.plugin.relay import Relay
+from harness.plugin.session import FunctionSession
 
 PORTS: Final = range(20_000, 32_000)
 """Below those that Linux gives to outgoing connections: a node that is down must find its own free again."""
@@ -36,19 +37,21 @@ class ServiceCluster:
     (`placeholders` in `harness/plugin/node.py`); `ready_s` is how long a node may take until it accepts
     connections."""
 
-    name = "service"
+    name = SERVICE
 
     def __init__(
         self, argv: Sequence[str], count: int, env: Mapping[str, str], cwd: Path, ready_s: float
     ) -> None:
         """Raises ValueError, `PlaceholderError` among them."""
+        if isinstance(argv, str):
+            raise ValueError(f"argv is {argv!r}; it is a list of words: {argv.split()}")
         if not argv:
             raise ValueError("argv is empty; it is the command line of a node")
         if not 1 <= count <= NODES_MAX:
             raise ValueError(f"nodes is {count}; allowed: 1 to {NODES_MAX}")
         self.nodes = node_names(count)
         self._argv = tuple([str(word) for word in argv])
-        self._env = dict(env)
+        self._env = {name: str(value) for name, value in env.items()}
         self._cwd = cwd
         self._ready_s = ready_s
         self._at = {name: Node(name, HOST, 0) for name in self.nodes}
@@ -58,6 +61,7 @@ class ServiceCluster:
         self._running: dict[str, ServiceProcess] = {}
         self._paused: set[str] = set()
         self._deaths: dict[str, str] = {}
+        self._mistakes: list[str] = []
         self._dir = Path()
 
     # Cluster ---------------------------------------------------------------------------------------
@@ -65,6 +69,8 @@ class ServiceCluster:
     async def setup(self, run_dir: Path) -> None:
         """`run_dir` is absolute, as nodes run in a directory of their own."""
         self._dir = run_dir / "nodes"
+        self._deaths.clear()
+        self._mistakes.clear()
         self._at = {
             name: Node(name, HOST, port)
             for name, port in zip(self.nodes, free_ports(len(self.nodes)), strict=True)
@@ -81,15 +87,16 @@ class ServiceCluster:
     async def connect(self, node: str) -> Session:
         if node not in self._running:
             raise NotSent(f"{node} is down")
-        return FunctionSession(self._at[node])
+        return FunctionSession(self._at[node], self._mistakes.append)
 
     def states(self) -> dict[str, NodeState]:
         self._notice_deaths()
         return {name: self._state(name) for name in self.nodes}
 
     def unexpected_deaths(self) -> list[str]:
+        """Also what makes the run worthless otherwise, such as a client function that cannot be used."""
         self._notice_deaths()
-        return list(self._deaths.values())
+        return [*self._deaths.values(), *self._mistakes[:1]]
 
     async def teardown(self) -> None:
         with trio.CancelScope(shield=True):
@@ -211,11 +218,15 @@ class ServiceCluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of `PORTS` on loopback that nobody has, each once. Raises `ClusterError`."""
+    """Ports of `PORTS` on loopback that nobody has, each once. Raises `ClusterError`. Workers of pytest-xdist
+    look among different ones, as a port is also kept for a node that is down."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    ports = PORTS[worker % workers :: workers]
     found: dict[int, socket.socket] = {}
     try:
         for _ in range(100 * count):
-            port = secrets.choice(PORTS)
+            port = secrets.choice(ports)
             if len(found) == count:
                 break
             if port in found:

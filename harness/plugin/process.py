@@ -1,11 +1,14 @@
 """One node of somebody's service as a child process: start it, wait until it listens, signal it, reap it.
 
-It is a process group of its own, and signals go to the group: a service may have workers.
+It is a process group of its own, and signals go to the group: a service may have workers. On Linux they also
+go to those that left the group, which are known by a mark in the environment that they were started with.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -24,6 +27,9 @@ ENDED_S: Final = 5.0
 _POLL_S: Final = 0.02
 _TAIL_BYTES: Final = 2000
 _TAIL_LINES: Final = 5
+_MARK: Final = "STORMCELLAR_NODE"
+_CONTROLS: Final = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f]")
+"""Colours and the like (ECMA-48, section 5.4): a report is no terminal."""
 
 
 class ServiceProcess:
@@ -35,6 +41,7 @@ class ServiceProcess:
         self.condemned = False
         """It was told to end, so its end is no surprise."""
         self._log = log
+        self._mark = secrets.token_hex(8)
         try:
             with log.open("ab") as output:
                 self._log_start = output.tell()
@@ -43,7 +50,7 @@ class ServiceProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, **env},
+                    env={**os.environ, **env, _MARK: self._mark},
                     cwd=cwd,
                     start_new_session=True,
                 )
@@ -78,6 +85,11 @@ class ServiceProcess:
             os.killpg(self._popen.pid, number)
         except ProcessLookupError:
             pass
+        for pid in _strays(f"{_MARK}={self._mark}".encode(), self._popen.pid):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
 
     async def ended(self, within_s: float = ENDED_S) -> int | None:
         """Wait for its end and reap it; its exit status, or None if it does not end."""
@@ -106,5 +118,19 @@ class ServiceProcess:
                 text = log.read().decode(errors="replace")
         except OSError as error:
             return f"its log {self._log} cannot be read: {error.strerror}"
+        text = _CONTROLS.sub("", text)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return " / ".join(lines[-_TAIL_LINES:]) or "it said nothing"
+
+
+def _strays(mark: bytes, group: int) -> list[int]:
+    """The processes with `mark` in their environment that are not in `group`."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        pid = int(environment.parent.name)
+        try:
+            if mark in environment.read_bytes().split(b"\0") and os.getpgid(pid) != group:
+                found.append(pid)
+        except OSError:
+            pass  # it has ended, or is somebody else's
+    return found

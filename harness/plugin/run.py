@@ -1,7 +1,7 @@
 """One run against somebody's service: from client functions, faults and a model to a verdict.
 
-It is the run of `harness run`, with another cluster and another workload; what does not carry over is the
-verdict on availability, as nobody knows what the service owes to whom.
+It is the run of `harness run`, with another cluster and another workload, and leaves the same files; what
+does not carry over is the verdict on availability, as nobody knows what the service owes to whom.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-import msgspec
 from rich.console import Console
 
 from checkers.compose import check_all
@@ -28,25 +27,28 @@ from harness.plugin.asking import Functions
 from harness.plugin.cluster import ServiceCluster
 from harness.report import artifacts
 from harness.report.artifacts import RunDir
-from harness.report.atomic import write_atomically
 from harness.report.console import render_check
+from harness.report.files import write_report
 from harness.report.ledger_table import ledger_table
 from harness.report.live import Live
+from harness.report.summary import FAILED, RunSummary, as_json
 from harness.run import execute
 from harness.stop import StopWish
 
-WIDTH = 110
+WIDTH: Final = 110
 
 
 @dataclass(frozen=True, slots=True)
 class ChaosRun:
     """What a run came to. `failures` are sentences: why it could not be carried out, such as a node that
-    ended by itself. `path`: its directory, with all that was recorded and what the nodes logged."""
+    ended by itself. `path`: its directory, with all that was recorded and what the nodes logged. `text`: the
+    verdict, why, and what was done to the nodes."""
 
     verdict: Verdict
     history: list[Op]
     ledger: list[Entry]
     failures: tuple[str, ...]
+    notes: tuple[str, ...]
     seed: int
     path: Path
     text: str
@@ -55,7 +57,7 @@ class ChaosRun:
     def status(self) -> str:
         """`valid`, `invalid`, `unknown`, `vacuous` (a fault did not bite, or a kind of operation never
         succeeded: nothing was shown), or `failed`."""
-        return "failed" if self.failures else self.verdict.status.value
+        return FAILED if self.failures else self.verdict.status.value
 
     @property
     def valid(self) -> bool:
@@ -63,8 +65,8 @@ class ChaosRun:
 
     @property
     def report(self) -> Path:
-        """The text of the report."""
-        return self.path / "report.txt"
+        """The page that opens in a browser."""
+        return RunDir(self.path).report
 
     def counts(self, f: str) -> dict[str, int]:
         """How many operations with this `f` were `ok`, `fail` and `info`."""
@@ -72,7 +74,7 @@ class ChaosRun:
         return {kind: kinds.count(kind) for kind in ("ok", "fail", "info")}
 
     def __repr__(self) -> str:
-        why = "; ".join(self.failures) or self.verdict.summary
+        why = "; ".join(self.failures or (self.verdict.summary, *self.notes))
         return f"<chaos run: {self.status}: {why}>"
 
 
@@ -88,18 +90,35 @@ def carry_out(
     live = Live(Console(file=StringIO()), plan, requested, quiet=True)
     with StopWish() as stop:
         recorded = execute(plan, work, nemesis, cluster, run_dir, live, stop)
+    run_dir.sightings.unlink(missing_ok=True)  # these nodes tell nothing of themselves
     entries = ledger.ledger(recorded.history, requested)
     verdict = _judged(checkers, recorded.history, entries, requested)
-    text = _text(verdict, recorded.failures, entries, plan, run_dir)
-    found = ChaosRun(
-        verdict, recorded.history, entries, tuple(recorded.failures), plan.seed, run_dir.path, text
+    summary = RunSummary(
+        plan=plan,
+        history=recorded.history,
+        verdict=verdict,
+        entries=entries,
+        digest=recorded.digest,
+        run_dir=run_dir.path,
+        interrupted_s=recorded.interrupted_s,
+        failures=recorded.failures,
+        notes=_notes(verdict),
     )
     run_dir.write_faults(entries)
-    run_dir.write_results(_as_json(found, recorded.digest))
-    write_atomically(found.report, text.encode())
-    if recorded.interrupted_s is not None and not recorded.failures:
+    run_dir.write_results(as_json(summary))
+    write_report(summary, run_dir)
+    if recorded.interrupted_s is not None:
         raise KeyboardInterrupt
-    return found
+    return ChaosRun(
+        verdict,
+        recorded.history,
+        entries,
+        tuple(recorded.failures),
+        tuple(summary.notes),
+        plan.seed,
+        run_dir.path,
+        _text(summary),
+    )
 
 
 def _judged(
@@ -112,29 +131,27 @@ def _judged(
     return Verdict("run", status, summary, {}, parts)
 
 
-def _text(
-    verdict: Verdict, failures: Sequence[str], entries: Sequence[Entry], plan: Plan, run_dir: RunDir
-) -> str:
+def _notes(verdict: Verdict) -> list[str]:
+    """Why nothing came of a kind of operation: most likely the client function is wrong."""
+    return [
+        f"{f} most often ended with: {next(iter(part.details['errors'][f]))}"
+        for part in verdict.parts
+        if part.checker == Stats.name
+        for f, outcomes in part.details.get("operations", {}).items()
+        if not outcomes["ok"] and f in part.details["errors"]
+    ]
+
+
+def _text(run: RunSummary) -> str:
     console = Console(file=StringIO(), width=WIDTH, color_system=None)
-    for sentence in failures:
+    for sentence in run.failures:
         console.print(f"failed   {sentence}", markup=False, highlight=False, soft_wrap=True)
-    for part in verdict.parts:
+    for part in run.verdict.parts:
         render_check(console, part.checker, part)
-    if entries:
-        console.print("", ledger_table(entries, WIDTH), sep="\n")
-    told = (f"seed {plan.seed}", f"kept in {run_dir.path}: history.jsonl, faults.json, nodes/*.log")
+    if run.entries:
+        console.print("", ledger_table(run.entries, WIDTH), sep="\n")
+    told = (*run.notes, f"seed {run.plan.seed}", f"kept in {run.run_dir}; to look at: report.html")
     for line in ("", *told):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
-
-
-def _as_json(run: ChaosRun, digest: str) -> dict[str, Any]:
-    return {
-        "status": run.status,
-        "summary": "; ".join(run.failures) or run.verdict.summary,
-        "verdict": msgspec.to_builtins(run.verdict, enc_hook=str),
-        "failures": list(run.failures),
-        "digest": digest,
-        "seed": run.seed,
-    }

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.report.atomic import ArtifactsError, write_atomically
-from harness.report.github import annotation_lines, summary
+from harness.report.github import SUMMARY_BYTES_MAX, annotation_lines, summary
 from harness.report.junit import junit
 from harness.report.outcome import Outcome
 
@@ -35,6 +35,6 @@ def publish(
     if path := env.get("GITHUB_STEP_SUMMARY"):
         try:
             with Path(path).open("a", encoding="utf-8", errors="replace") as file:
-                file.write(summary(outcomes))
+                file.write(summary(outcomes, SUMMARY_BYTES_MAX - file.tell()))
         except OSError as error:
             raise ArtifactsError(f"{path} could not be written: {error.strerror or error}") from None

@@ -22,7 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checkers.verdict import Status, Verdict
-from harness.plan import SIMULATED, replay_command
+from harness.plan import SERVICE, SIMULATED, replay_command
 from harness.report import counterexample, perf, timeline
 from harness.report.ledger_table import ledger_table
 from harness.report.summary import FAILED, RunSummary
@@ -72,16 +72,24 @@ def render_check(console: Console, file: str, verdict: Verdict) -> None:
 
 def banner(run: RunSummary) -> RenderableType:
     """The verdict, large, and one sentence why; of a run that failed, first of all that it did."""
-    word, style, sentence = run.verdict.status.value, STYLES[run.verdict.status], why(run.verdict)
-    if run.failures:
-        sentence = f"{'; '.join(run.failures)}. What was recorded until then is {word}: {sentence}"
-        word, style = FAILED, "red"
+    word, sentence = headline(run)
+    style = "red" if run.failures else STYLES[run.verdict.status]
     return Panel(
         Text.assemble((" ".join(word.upper()), f"bold {style}"), "    ", sentence),
         box=box.HEAVY,
         border_style=style,
         padding=(0, 2),
     )
+
+
+def headline(run: RunSummary) -> tuple[str, str]:
+    """What the run came to, in a word and a sentence."""
+    word, sentence = run.verdict.status.value, why(run.verdict)
+    if run.failures:
+        return FAILED, f"{'; '.join(run.failures)}. What was recorded until then is {word}: {sentence}"
+    if run.interrupted_s is not None and run.verdict.status is Status.VALID:
+        return word, f"until it was stopped at {run.interrupted_s:.1f} s, {sentence}"
+    return word, sentence
 
 
 def why(verdict: Verdict) -> str:
@@ -121,9 +129,11 @@ def _header(run: RunSummary, span_s: float) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column()
-    facts.add_row("workload", f"{plan.workload}, level {plan.level}")
+    known = plan.cluster != SERVICE
+    facts.add_row("workload", plan.workload + f", level {plan.level}" * known)
     facts.add_row(
-        "cluster", f"{plan.cluster}, {count} node{'s' * (count > 1)}, replication {plan.replication}"
+        "cluster",
+        f"{plan.cluster}, {count} node{'s' * (count > 1)}" + f", replication {plan.replication}" * known,
     )
     every = f", every {plan.fault_interval_s:g} s or so" if plan.faults else ""
     facts.add_row("faults", (", ".join(plan.faults) or "none") + every)

@@ -26,6 +26,8 @@ TAGS: Final[dict[Kind, str | None]] = {
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 (section 2.2) has no way to write."""
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]")
+"""What programs say to a terminal in between (ECMA-48, section 5.4)."""
 
 
 def junit(outcomes: Sequence[Outcome]) -> bytes:
@@ -74,4 +76,4 @@ def _counts(outcomes: Sequence[Outcome]) -> dict[str, str]:
 
 
 def _text(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
+    return _NOT_XML.sub("\ufffd", _COLOURS.sub("", text))

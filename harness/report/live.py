@@ -2,7 +2,8 @@
 there, how the nodes are, and the first anomaly as soon as anybody has found it.
 
 On a terminal the view is drawn over and over, at most every `DRAW_S` of real time; elsewhere a plain line is
-printed every `LINE_S`, and one for each phase and each anomaly. What is counted is in `live_state`, what is
+printed every `LINE_S`, and one for each phase and each anomaly. While checkers judge, nobody ticks, so a
+thread does. What is counted is in `live_state`, what is
 drawn in `live_view`; who looks for anomalies during the run is told of in `live_stream`.
 
 No plan tells which phase a run is in, but its time limit does: nothing is begun after it but the healing,
@@ -11,9 +12,11 @@ which is the nemesis' alone, and then the clients' last look.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
@@ -31,7 +34,7 @@ from harness.report import timeline
 from harness.report.artifacts import RunDir
 from harness.report.live_state import LiveState
 from harness.report.live_stream import Follower
-from harness.report.live_view import LABEL_CHARS, OUTCOME_STYLES, Scene, panel
+from harness.report.live_view import LABEL_CHARS, OUTCOME_STYLES, Checked, Scene, panel
 
 DRAW_S: Final = 0.1
 DRAW_SHARE: Final = 0.015
@@ -40,6 +43,8 @@ LINE_S: Final = 5.0
 RATE_SAMPLES: Final = 6
 """Rates are those since so many drawings ago."""
 CHECKING_FPS: Final = 4
+LOOK_S: Final = 0.25
+"""How often it is looked, while checkers judge, whether a plain line is due."""
 
 RUNNING: Final = "running"
 HEALING: Final = "healing"
@@ -77,11 +82,14 @@ class Live:
         self._phase_since = self._drawn_at = self._ticked_since = now()
         self._pause_s = DRAW_S
         self._display: live.Live | None = None
+        self._at_work: _AtWork | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
 
     def __enter__(self) -> Live:
         if self._quiet:
             return self
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._show(refreshing=False)
         if self._follow is not None:
             self._follower = Follower(self._follow.path)
@@ -90,6 +98,8 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
+        self._at_work = None
         self._end_phase()
         self._unfollow()
         self._hide()
@@ -122,14 +132,15 @@ class Live:
             if self._display is not None:
                 self._hide()
                 self._show(refreshing=True)
+            elif not self._quiet:
+                threading.Thread(target=self._lines, name="live", daemon=True).start()
         if self._display is not None:
             self._draw()
         elif not self._quiet:
             self._console.print(f"{name} ...", highlight=False, markup=False)
 
     def detail(self, text: str, fraction: float | None = None) -> None:
-        """How far the phase is, in words ("linearizable: 12 of 40 keys"), and as a part of 1 if that is
-        known."""
+        """How far the phase is, in words, and as a part of 1 if that is known."""
         self._scene.detail, self._scene.fraction = text, fraction
         self._draw_if_due()
 
@@ -141,12 +152,35 @@ class Live:
 
     def watched(self, checkers: Sequence[Checker]) -> list[Checker]:
         """The same checkers, whose progress and findings are shown."""
-        return [_Watched(checker, self) for checker in checkers]
+        total = len(checkers)
+        return [_Watched(checker, number, total, self) for number, checker in enumerate(checkers, 1)]
+
+    def begins(self, what: str) -> None:
+        """A checker, and its place among them."""
+        self._at_work, self._scene.fraction = _AtWork(what, self._now()), None
+        self._draw_if_due()
+
+    def is_at(self, progress: Progress) -> None:
+        """How far the checker is that began last."""
+        if self._at_work is None:
+            return
+        self._at_work.detail = f"{progress.keys_decided} of {progress.keys} keys, {progress.steps:,} steps"
+        self._scene.fraction = progress.keys_decided / progress.keys if progress.keys else None
+        self._draw_if_due()
+
+    def ends(self, verdict: Verdict) -> None:
+        """That checker has judged."""
+        if self._at_work is not None:
+            took_s = self._now() - self._at_work.since
+            self._scene.checked = [*self._scene.checked, Checked(verdict.checker, verdict.status, took_s)]
+            self._at_work, self._scene.fraction, self._scene.detail = None, None, ""
+        if verdict.status is Status.INVALID:
+            self.anomaly(f"{verdict.checker}: {verdict.summary}")
 
     def panel(self) -> RenderableType:
         """The view as it is now."""
         self._measure()
-        return panel(self._scene, self._state, self._glyphs, self._console.width)
+        return panel(self._scene, self._state, self._glyphs, self._console.width, self._console.height)
 
     def _measure(self) -> None:
         scene, state = self._scene, self._state
@@ -160,6 +194,8 @@ class Live:
             for number, node in enumerate(nodes)
         }
         scene.eta_s, scene.anomalies = self._eta_s(), self._anomalies
+        if (work := self._at_work) is not None:
+            scene.detail = work.told(self._now())
 
     def _after_the_limit(self, op: Op) -> None:
         phase = self._scene.phase
@@ -206,8 +242,13 @@ class Live:
         if self._quiet:
             return
         interval_s = LINE_S if self._display is None else self._pause_s
-        if self._now() - self._drawn_at >= interval_s:
-            self._draw()
+        with self._lock:
+            if self._now() - self._drawn_at >= interval_s:
+                self._draw()
+
+    def _lines(self) -> None:
+        while not self._ended.wait(LOOK_S):
+            self._draw_if_due()
 
     def _draw(self) -> None:
         self._drawn_at = self._now()
@@ -221,11 +262,14 @@ class Live:
             self._samples.append((self._scene.elapsed_s, self._state.completed, list(self._state.served)))
 
     def _eta_s(self) -> float | None:
-        """Seconds of real time that the phase will still take, at the speed so far."""
+        """Seconds of real time that the phase, or the checker at work, will still take, at the speed so
+        far."""
         scene = self._scene
         took_s, done = self._now() - self._phase_since, scene.fraction
         if scene.phase == RUNNING:
             took_s, done = self._now() - self._ticked_since, scene.elapsed_s / self._plan.time_limit_s
+        elif (work := self._at_work) is not None:
+            took_s = self._now() - work.since
         return took_s / done - took_s if done and done < 1 else None
 
     def _line(self) -> str:
@@ -242,23 +286,32 @@ class Live:
         return "  " + (scene.detail or "; ".join(parts))
 
 
+@dataclass(slots=True)
+class _AtWork:
+    """A checker, since when (by the clock), and what it told of its progress."""
+
+    what: str
+    since: float
+    detail: str = ""
+
+    def told(self, now: float) -> str:
+        words = f"{self.what}, {now - self.since:.1f} s"
+        return f"{words}: {self.detail}" if self.detail else words
+
+
 class _Watched:
     """A checker that is looked at while it judges."""
 
-    def __init__(self, checker: Checker, live: Live) -> None:
+    def __init__(self, checker: Checker, number: int, total: int, live: Live) -> None:
         self.name = checker.name
         self._checker = checker
+        self._place = f"{number} of {total}"
         self._live = live
         if isinstance(checker, Linearizable):
-            checker.progress = self._tell
+            checker.progress = live.is_at
 
     def check(self, history: list[Op]) -> Verdict:
-        self._live.detail(f"{self.name}: {len(history):,} events")
+        self._live.begins(f"{self.name} ({self._place})")
         verdict = self._checker.check(history)
-        if verdict.status is Status.INVALID:
-            self._live.anomaly(f"{self.name}: {verdict.summary}")
+        self._live.ends(verdict)
         return verdict
-
-    def _tell(self, progress: Progress) -> None:
-        text = f"{self.name}: {progress.keys_decided} of {progress.keys} keys, {progress.steps:,} steps"
-        self._live.detail(text, progress.keys_decided / progress.keys if progress.keys else None)

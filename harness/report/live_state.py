@@ -66,6 +66,8 @@ class LiveState:
 
     def on_op(self, op: Op) -> None:
         """Count one event of the history."""
+        if op.time >= self._bucket_ends:
+            self._turn(op.time)
         process = op.process
         if isinstance(process, str):
             if process == NEMESIS:
@@ -77,8 +79,6 @@ class LiveState:
             self._asked[process] = op.time
             return
         began = self._asked.pop(process, op.time)
-        if op.time >= self._bucket_ends:
-            self._turn(op.time)
         if kind == "ok":
             self._took_ns.append(op.time - began)
             self.served[process % self._concurrency] += 1

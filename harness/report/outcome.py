@@ -61,7 +61,7 @@ def of_run(run: RunSummary) -> Outcome:
     faults = ", ".join(plan.faults) or "none"
     return Outcome(
         f"{plan.workload}, level {plan.level}, on {plan.cluster}, faults: {faults}",
-        f"harness.{plan.workload}.{plan.cluster}",
+        f"harness.{plan.workload}.{plan.cluster}.{plan.level}.{'+'.join(plan.faults) or 'none'}",
         "failed" if run.failures else run.verdict.status.value,
         "; ".join(run.failures) or run.verdict.summary,
         (*failures, *_cases(run.verdict)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -43,7 +44,8 @@ def _serve(args: argparse.Namespace, words: Sequence[str]) -> int:
         server = Server(args.runs, args.host, args.port)
     except OSError as error:
         where = f"{args.host}, port {args.port}"
-        raise PlanError(f"{where} cannot be listened on: {error.strerror or error}") from None
+        remedy = "; --port 0 takes any that is free" if error.errno == errno.EADDRINUSE else ""
+        raise PlanError(f"{where} cannot be listened on: {error.strerror or error}{remedy}") from None
     with server:
         print(f"serving {args.runs} at {server.url} (ctrl-C ends it)", flush=True)
         if not _is_loopback(args.host):

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
+from time import time
+from typing import Final
 from urllib.parse import quote
 
 from checkers.history import HistoryError
 from checkers.linear.draw.words import escaped
 from harness import compare
+from harness.compare import Headline
 from harness.compare_command import rows, sentences
 from harness.plan import Plan, PlanError
 from harness.report.artifacts import RunDir
+from harness.serve.paths import FILES_MAX
+
+GOES_ON_S: Final = 5.0
+"""A run without results whose history was written to so lately goes on."""
 
 Name = tuple[str, str]
 """The workload and the time of a run."""
@@ -32,21 +39,20 @@ def index(listed: Sequence[tuple[Name, RunDir]]) -> str:
 
 def one(name: Name, run: RunDir, found: Sequence[tuple[str, int]]) -> str:
     place = _place(name)
-    results = compare.read_results(run.results)
-    verdict = "<p>It was not judged.</p>"
-    if results is not None:
-        verdict = f"<p>{_status(results[0])} {escaped(results[1])}</p>"
+    judged = compare.read_headline(run)
+    verdict = f"<p>{_verdict(run, judged)} {escaped(judged.summary if judged else '')}</p>"
+    more = f"<p>Only {FILES_MAX} of its files are listed.</p>" if len(found) == FILES_MAX else ""
     names = {path for path, _ in found}
     report = f'<p><a href="{place}/report.html">The report</a></p>' if "report.html" in names else ""
     listed = "".join(
-        f'<tr><td><a href="{place}/{quote(path)}">{escaped(path)}</a></td>'
+        f'<tr><td><a href="{place}/{_quoted(path, safe="/")}">{escaped(path)}</a></td>'
         f'<td class="right">{size:,}</td></tr>'
         for path, size in found
     )
     return _page(
         "/".join(name),
         f'{verdict}{report}<div class="wide"><table><tr><th>file</th><th class="right">bytes</th></tr>'
-        f"{listed}</table></div>",
+        f"{listed}</table></div>{more}",
     )
 
 
@@ -75,17 +81,16 @@ def refusal(sentence: str) -> str:
 
 
 def _line(number: int, name: Name, run: RunDir) -> str:
-    results = compare.read_results(run.results)
     plan = _plan(run)
-    value = escaped("/".join(name))
+    value, shown = escaped(_quoted("/".join(name), safe="/")), escaped("/".join(name))
     chosen = [" checked" if number == at else "" for at in (1, 0)]
     picks = "".join(
-        f'<input type="radio" name="{side}" value="{value}" aria-label="{side.upper()}: {value}"{mark}>'
+        f'<input type="radio" name="{side}" value="{value}" aria-label="{side.upper()}: {shown}"{mark}>'
         for side, mark in zip("ab", chosen, strict=True)
     )
     facts = ("", "", "", "") if plan is None else _facts(plan)
     cells = "".join(f"<td>{escaped(fact)}</td>" for fact in facts)
-    status = "not judged" if results is None else _status(results[0])
+    status = _verdict(run, compare.read_headline(run))
     return f"<tr><td>{picks}</td><td>{_link(name)}</td><td>{status}</td>{cells}</tr>"
 
 
@@ -109,8 +114,27 @@ def _status(status: str) -> str:
     return f'<b class="status {escaped(status)}">{escaped(status)}</b>'
 
 
+def _verdict(run: RunDir, judged: Headline | None) -> str:
+    if judged is not None:
+        return _status(judged.status)
+    if run.results.exists():
+        return "its results cannot be read"
+    return "goes on" if _is_written_to(run) else "not judged"
+
+
+def _is_written_to(run: RunDir) -> bool:
+    try:
+        return abs(time() - run.history.stat().st_mtime) < GOES_ON_S
+    except OSError:
+        return False
+
+
 def _place(name: Name) -> str:
-    return "/runs/" + "/".join(quote(part, safe="") for part in name)
+    return "/runs/" + "/".join(_quoted(part) for part in name)
+
+
+def _quoted(name: str, safe: str = "") -> str:
+    return quote(name, safe=safe, errors="surrogateescape")
 
 
 def _link(name: Name) -> str:

@@ -12,23 +12,29 @@ from harness.report.artifacts import RunDir
 
 FILES_MAX: Final = 500
 """So many files of a run are listed."""
+RECORDS: Final = ("history.jsonl", "faults.json", "results.json")
 
 
 def runs(root: Path) -> list[tuple[str, str]]:
     """(workload, time) of every directory that holds a plan, the newest first. One that is reached by a link,
-    or whose records are links, is not one."""
+    or whose records are links or no files, is not one."""
     found = [
-        (run.parent.name, run.name)
-        for run in root.glob("*/*")
-        if (run / "plan.json").is_file()
-        and not any(map(Path.is_symlink, (run.parent, run, *run.glob("*.json*"))))
+        (workload, time)
+        for workload in _folders(root)
+        for time in _folders(root / workload)
+        if _holds_a_run(root / workload / time)
     ]
     return sorted(found, key=lambda run: run[::-1], reverse=True)
 
 
 def run_dir(root: Path, workload: str, time: str) -> RunDir | None:
     """The run of that name; None if there is none."""
-    return RunDir(root / workload / time) if (workload, time) in runs(root) else None
+    if not all(map(_is_name, (workload, time))):
+        return None
+    parent = root / workload
+    run = parent / time
+    really_there = all(_kind(folder) == stat.S_IFDIR for folder in (parent, run)) and _holds_a_run(run)
+    return RunDir(run) if really_there else None
 
 
 def files(run: RunDir) -> list[tuple[str, int]]:
@@ -37,7 +43,10 @@ def files(run: RunDir) -> list[tuple[str, int]]:
     for folder, _, names in os.walk(run.path):  # does not follow links
         for name in sorted(names):
             path = Path(folder, name)
-            status = path.lstat()
+            try:
+                status = path.lstat()
+            except OSError:  # a run that goes on removes files, too
+                continue
             if stat.S_ISREG(status.st_mode):
                 found.append((path.relative_to(run.path).as_posix(), status.st_size))
             if len(found) == FILES_MAX:
@@ -49,7 +58,7 @@ def opened(run: RunDir, name: str) -> tuple[IO[bytes], int] | None:
     """One of its files, open, and its size; None if there is no such regular file in there. Each part of the
     name is opened in the directory before it, and none may be a link, so nothing can change in between."""
     parts = name.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+    if not all(map(_is_name, parts)):
         return None
     try:
         directory = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -71,3 +80,31 @@ def opened(run: RunDir, name: str) -> tuple[IO[bytes], int] | None:
         os.close(file)
         return None
     return os.fdopen(file, "rb"), status.st_size
+
+
+def _is_name(part: str) -> bool:
+    """Whether it can name something in a directory, and nothing else."""
+    return part not in ("", ".", "..") and not {"/", "\0"} & set(part)
+
+
+def _folders(path: Path) -> list[str]:
+    """The names of the directories in one; none if it cannot be read."""
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+
+
+def _holds_a_run(folder: Path) -> bool:
+    return _kind(folder / "plan.json") == stat.S_IFREG and all(
+        _kind(folder / record) in (None, stat.S_IFREG) for record in RECORDS
+    )
+
+
+def _kind(path: Path) -> int | None:
+    """What kind of thing it is itself, as in `stat`; None: nothing that can be looked at."""
+    try:
+        return stat.S_IFMT(path.lstat().st_mode)
+    except OSError:
+        return None

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
             url = urlsplit(self.path)
         except ValueError:
             return self._refuse(HTTPStatus.BAD_REQUEST, "that is not an address")
-        parts = [unquote(part) for part in url.path.split("/")[1:]]
+        parts = [_named(part) for part in url.path.split("/")[1:]]
         if parts == [""]:
             listed = [(name, RunDir(self._root.joinpath(*name))) for name in paths.runs(self._root)]
             return self._page(pages.index(listed))
@@ -85,7 +85,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _compare(self, asked: dict[str, list[str]]) -> None:
         chosen = []
         for side in ("a", "b"):
-            workload, _, time = asked.get(side, [""])[0].partition("/")
+            workload, _, time = _named(asked.get(side, [""])[0]).partition("/")
             run = paths.run_dir(self._root, workload, time)
             if run is None:
                 return self._refuse(HTTPStatus.NOT_FOUND, f"{side.upper()} is not the name of a run")
@@ -137,6 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("Cache-Control", "no-store")
         self.end_headers()
+
+
+def _named(quoted: str) -> str:
+    """A file's name, also one that is not UTF-8."""
+    return unquote(quoted, errors="surrogateescape")
 
 
 def _named_honestly(header: str, host: str) -> bool:

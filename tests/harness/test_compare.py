@@ -16,6 +16,7 @@ from harness import compare, compare_command
 from harness.plan import Plan, save
 from harness.report.artifacts import RunDir
 from harness.report.summary import RunSummary, as_json
+from tests.harness.test_compare_noise import some_run
 from tests.support.command import harness
 from tests.support.sample_run import ENTRIES, WRONG_HISTORY, history, valid_verdict
 
@@ -72,11 +73,38 @@ def test_a_run_that_was_not_judged_has_no_verdict(tmp_path: Path) -> None:
     assert (found.a.status, found.a.checkers, found.a.faults) == (None, {}, {})
     assert found.parting is None
     assert "The plans are the same." in compare_command.sentences(found)
+    assert compare_command.NOISE not in compare_command.sentences(found)
 
 
 def test_a_run_on_itself_differs_in_nothing(tmp_path: Path) -> None:
     a, _ = two(tmp_path)
     assert all(change == "" for *_, change in compare_command.rows(compare.compare(a, a)))
+
+
+def cells(folder: Path) -> dict[str, str]:
+    found = compare.compare(RunDir(folder / "a"), RunDir(folder / "b"))
+    return {str(label): str(change) for label, *_, change in compare_command.rows(found)}
+
+
+def test_what_is_within_the_noise_stands_in_parentheses_and_what_is_not_does_not(tmp_path: Path) -> None:
+    recorded(tmp_path / "a", Plan(seed=1), some_run(1), valid_verdict())
+    recorded(tmp_path / "b", Plan(seed=2), some_run(2, slower=8.0), valid_verdict())
+    found = cells(tmp_path)
+    assert re.fullmatch(r"\([+-]\d%\)", found["read: ok/s"])
+    assert re.fullmatch(r"\+\d+%", found["read: ok p50, ms"])
+
+
+def test_a_kind_of_operation_that_one_of_them_lacks_has_no_difference(tmp_path: Path) -> None:
+    writes = [msgspec.structs.replace(op, f="write") for op in some_run(1)]
+    recorded(tmp_path / "a", Plan(seed=1), some_run(1), valid_verdict())
+    recorded(tmp_path / "b", Plan(seed=2), writes, valid_verdict())
+    assert {cells(tmp_path)[f"{f}: ok/s"] for f in ("read", "write")} == {""}
+
+
+def test_what_was_not_there_before_is_a_difference_too(tmp_path: Path) -> None:
+    recorded(tmp_path / "a", Plan(seed=1), some_run(1, info=0.0), valid_verdict())
+    recorded(tmp_path / "b", Plan(seed=2), some_run(2, info=0.4), valid_verdict())
+    assert cells(tmp_path)["read: info/s"] == "from 0"
 
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
@@ -96,6 +124,13 @@ def test_what_is_no_run_is_refused_in_a_sentence(tmp_path: Path) -> None:
     done = harness(tmp_path, "compare", "a", "c")
     assert (done.returncode, done.stdout) == (254, "")
     assert done.stderr.startswith("harness: c does not exist")
+
+
+def test_a_fault_that_was_seen_not_to_bite_did_not(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "a", Plan(), WRONG_HISTORY, None)
+    entries = [msgspec.structs.replace(ENTRIES[0], observed=observed) for observed in (True, False, None)]
+    run.write_results(as_json(RunSummary(Plan(), WRONG_HISTORY, valid_verdict(), entries, "", run.path)))
+    assert compare.summarize(run).faults["partition"].bit == 1
 
 
 def test_a_run_that_failed_says_so(tmp_path: Path) -> None:

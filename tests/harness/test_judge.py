@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from checkers.history import NEMESIS, HistoryError, Op
-from checkers.verdict import Status
+from checkers.verdict import Checker, Status
 from harness.check import Reading
 from harness.judge import judge
 from harness.plan import Plan
@@ -33,3 +34,14 @@ def test_faults_that_make_no_sense_leave_availability_unknown(value: object) -> 
 def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="not a regular file"):
         Reading().judge(str(tmp_path))
+
+
+def test_every_checker_is_watched_also_those_that_every_workload_has() -> None:
+    seen: list[str] = []
+
+    def watched(checkers: Sequence[Checker]) -> list[Checker]:
+        seen.extend(checker.name for checker in checkers)
+        return list(checkers)
+
+    judge(PLAN, REGISTER.checkers(), REGISTER, (), DONE, watched)
+    assert seen == ["linearizable", "availability", "recovery", "stats", "faults"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trio
 
+from harness import sightings
 from harness.cluster.base import Lost
 from harness.cluster.pace import PACE
 from harness.cluster.sim import SimCluster, SimOptions
@@ -38,8 +39,12 @@ class Three:
     name = "three"
     nodes = ("tells", "silent", "odd", "down")
 
+    def __init__(self) -> None:
+        self.connected: list[str] = []
+
     async def connect(self, node: str) -> Node:
         await trio.lowlevel.checkpoint()
+        self.connected.append(node)
         told = {"wall_ms": 5, "epoch": 3, "members": {"tells": {"state": "alive"}, "odd": {"state": "dead"}}}
         return Node({"tells": told, "silent": None, "odd": RuntimeError("what?")}[node])
 
@@ -69,7 +74,46 @@ def test_each_node_is_seen_for_what_it_tells(tmp_path: Path) -> None:
     assert seen["tells"].epoch == 3
     assert seen["tells"].clock_ms is not None
     assert seen["tells"].clock_ms < -1e9
+    assert 0.5 <= seen["tells"].within_ms < 400
     assert seen["silent"].members == {}
+
+
+def test_how_sure_a_clock_is_goes_by_how_long_asking_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def request(self: Node, body: object, timeout_s: float) -> Report:
+        await trio.sleep(0.05)
+        return Report(1, {"wall_ms": 5})
+
+    monkeypatch.setattr(Node, "request", request)
+    seen = {each.node: each for each in asked(tmp_path / "nodes.jsonl", 0.5)}
+    assert seen["tells"].within_ms >= 25.5
+
+
+def test_a_node_that_was_silent_is_asked_over_a_new_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that comes late must not be taken for that to the next question."""
+    monkeypatch.setattr(sightings, "ASK_S", 0.01)
+    three = Three()
+    asked(tmp_path / "nodes.jsonl", 0.2, three, every_s=0.03)
+    assert three.connected.count("silent") >= 2
+    assert three.connected.count("tells") == 1
+
+
+def asked(
+    path: Path, for_s: float, three: Three | None = None, every_s: float = sightings.EVERY_S
+) -> list[Sighting]:
+    async def main() -> None:
+        began = trio.current_time()
+        seen = Sightings(path, 10)
+        seen.every_s = every_s
+        with trio.move_on_after(for_s):
+            await seen.ask(three or Three(), lambda: trio.current_time() - began)  # type: ignore[arg-type]
+        seen.close()
+
+    trio.run(main)
+    return read(path)
 
 
 def test_simulated_nodes_are_read_without_anything_happening_to_them(tmp_path: Path) -> None:

@@ -40,8 +40,39 @@ def test_a_run_that_stops_by_itself_still_takes_the_first_signal_as_a_wish() -> 
         assert stop.wished
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_ends_the_process_after_a_last_word(number: signal.Signals) -> None:
     script = TWICE.format(number.name)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-number, "True\nat once\n")
+
+
+def test_a_shell_passes_the_end_of_its_terminal_on_so_it_may_come_twice() -> None:
+    script = TWICE.format("SIGHUP")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "True\nstill here\n")
+
+
+def test_nohup_is_respected() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopWish() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.wished
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_nothing_is_written_to_a_terminal_that_has_gone() -> None:
+    script = "import os; from harness.stop import StopWish\nwith StopWish() as stop:\n"
+    script += (
+        " print('begun', flush=True)\n while not stop.wished: pass\n print('nobody reads', flush=True)\n"
+    )
+    script += " os._exit(7)"
+    ours, its = os.openpty()
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=its, stderr=its, start_new_session=True)
+    os.close(its)
+    assert os.read(ours, 100) == b"begun\r\n"
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(10) == 7

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from harness.cluster.base import ClusterError, Kill, NotSent, Partition, Pause
-from harness.cluster.process import comes_true
+from harness.cluster.process import comes_true, process_state
 from harness.plugin.cluster import PORTS, ServiceCluster, free_ports
 
 SERVER = """
@@ -128,8 +128,8 @@ def test_nobody_who_talks_is_nobody_who_is_cut_off(tmp_path):
 
 @pytest.mark.real
 def test_a_service_that_never_listens_is_given_up(tmp_path):
-    source = "import time; print('hello', flush=True); time.sleep(99)"
-    with pytest.raises(ClusterError, match=r"n1 does not accept connections at .*:\d+ after 0.5 s: hello"):
+    source = "import time; print('\\x1b[1;31mhello\\x1b[0m', flush=True); time.sleep(99)"
+    with pytest.raises(ClusterError, match=r"n1 does not accept connections at .*:\d+ after 0.5 s: hello$"):
         run(tmp_path, trio.sleep, count=1, source=source, ready_s=0.5)
 
 
@@ -144,3 +144,49 @@ def test_ports_are_free_different_and_not_those_of_outgoing_connections():
     found = free_ports(20)
     assert len(set(found)) == 20
     assert set(found) <= set(PORTS)
+
+
+DAEMON = """
+import os, socket, sys, time
+if os.fork() == 0:
+    os.setsid()  # out of its group, with the port
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((sys.argv[1], int(sys.argv[2])))
+    listening.listen()
+    os.write(1, b"%d\\n" % os.getpid())
+time.sleep(1000)
+"""
+
+
+@pytest.mark.real
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for them in /proc")
+def test_what_left_the_group_of_its_node_is_killed_and_stopped_with_it(tmp_path):
+    async def main(cluster):
+        assert await comes_true(lambda: len(processes(tmp_path, "n1")) == 1, 20)
+        (daemon,) = processes(tmp_path, "n1")
+        await cluster.pause(("n1",))
+        assert await comes_true(lambda: process_state(daemon) == "T", 20)
+        assert (await cluster.kill(("n1",))).bit
+        assert await comes_true(lambda: not alive(daemon), 20)
+        assert (await cluster.start(("n1",))).bit
+
+    run(tmp_path, main, count=1, source=DAEMON)
+
+
+def test_an_older_run_is_no_reason_for_the_next_one_to_fail(tmp_path):
+    cluster = cluster_of(tmp_path, count=1, source="raise SystemExit(3)")
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(ClusterError, match="n1 ended by itself"):
+            trio.run(cluster.setup, tmp_path / name)
+        assert len(cluster.unexpected_deaths()) == 1
+        cluster._argv = ("no-such-program",)
+    assert "no-such-program" in cluster.unexpected_deaths()[0]
+
+
+def test_workers_look_for_ports_among_different_ones(monkeypatch):
+    monkeypatch.setenv("PYTEST_XDIST_WORKER_COUNT", "2")
+    for worker, rest in (("gw0", 0), ("gw1", 1), ("gw2", 0)):
+        monkeypatch.setenv("PYTEST_XDIST_WORKER", worker)
+        assert {port % 2 for port in free_ports(20)} == {rest}

@@ -75,12 +75,38 @@ def test_the_entry_point_is_the_plugin() -> None:
             "chaos_run: register has no operation 'red'*",
         ),
         (
-            "chaos_run(cluster, {'read': print}, model='register', faults=['clock'])",
+            "chaos_run(cluster, BOTH, model='register', faults=['clock'])",
             "chaos_run: faults: cluster service cannot make clock; it can make partition, pause, kill",
         ),
         (
-            "chaos_run(cluster, {'read': print}, model='register', rate=0)",
+            "chaos_run(cluster, BOTH, model='register', rate=0)",
             "chaos_run: rate is 0; allowed: *",
+        ),
+        ("chaos_cluster('x {port}')", "chaos_cluster: argv is 'x {port}'; it is a list of words: *"),
+        (
+            "chaos_run(['x'], BOTH, model='register')",
+            "chaos_run: cluster is *x*; it is what chaos_cluster gave",
+        ),
+        ("chaos_run(cluster, BOTH, model=dict)", "chaos_run: model is *dict*; it is the name of a model *"),
+        (
+            "chaos_run(cluster, BOTH, model='register', rate='1')",
+            "chaos_run: Expected `float`, got `str`*rate`",
+        ),
+        (
+            "chaos_run(cluster, BOTH, model='register', faults='kill')",
+            "chaos_run: Expected `array`, *faults`",
+        ),
+        (
+            "chaos_run(cluster, {'write': print}, model='register')",
+            "chaos_run: nothing would be shown: write *",
+        ),
+        (
+            "in_thread(lambda: chaos_run(cluster, BOTH, model='register'))",
+            "chaos_run: it has to be called in the main thread, where ctrl-C arrives",
+        ),
+        (
+            "in_trio(lambda: chaos_run(cluster, BOTH, model='register'))",
+            "chaos_run: it runs a trio loop of its own, so it cannot be called from within one",
         ),
     ],
 )
@@ -88,6 +114,12 @@ def test_what_makes_no_sense_is_one_sentence_and_nothing_is_started(
     pytester: pytest.Pytester, call: str, sentence: str
 ) -> None:
     pytester.makepyfile(
+        "import trio\n"
+        "BOTH = {'read': print, 'write': print}\n"
+        "def in_thread(call): trio.run(trio.to_thread.run_sync, call)\n"
+        "def in_trio(call):\n"
+        "    async def main(): call()\n"
+        "    trio.run(main)\n"
         f"def test_a(chaos_cluster, chaos_run):\n    cluster = chaos_cluster(['false'])\n    {call}"
     )
     result = pytester.runpytest_inprocess(*OURS, "--chaos")
@@ -104,7 +136,7 @@ def test_a_service_that_does_not_start_is_told_with_its_last_words_and_what_was_
         "import sys\n"
         "def test_a(chaos_cluster, chaos_run):\n"
         "    cluster = chaos_cluster([sys.executable, '-c', 'raise SystemExit(\"no license\")'], nodes=2)\n"
-        "    run = chaos_run(cluster, {'read': print}, model='register', time_limit_s=1)\n"
+        "    run = chaos_run(cluster, {'read': print, 'write': print}, model='register', time_limit_s=1)\n"
         "    assert run.status == 'failed'\n"
         "    assert run.valid"
     )
@@ -119,9 +151,8 @@ def test_a_service_that_does_not_start_is_told_with_its_last_words_and_what_was_
         ]
     )
     (kept,) = (pytester.path / "runs/pytest/test-a").iterdir()
-    assert {"history.jsonl", "plan.json", "results.json", "report.txt"} <= {
-        each.name for each in kept.iterdir()
-    }
+    left = {each.name for each in kept.iterdir()}
+    assert {"history.jsonl", "plan.json", "results.json", "faults.json", "report.html"} <= left
 
 
 @pytest.mark.real
@@ -138,9 +169,9 @@ def test_the_service_of_the_guide_is_acquitted_and_without_its_two_lines_it_is_c
     result.stdout.fnmatch_lines(
         ["test_kv.py::* PASSED*", "test_lossy.py::* FAILED*", "*the change was lost*"]
     )
-    kept = list((pytester.path / "runs/pytest").rglob("report.txt"))
+    kept = list((pytester.path / "runs/pytest").rglob("report.html"))
     assert len(kept) == 1
-    assert "Counterexample" in kept[0].read_text()
+    assert "What contradicts itself" in kept[0].read_text()
     assert running(str(kept[0].parent)) == ""
 
 
@@ -222,13 +253,13 @@ def test_nodes_end_with_a_test_run_that_is_killed(pytester: pytest.Pytester) -> 
         test_it="""
 import os, signal, sys, pathlib, time
 
-def read(node, key):
+def read(node, key, *value):
     pathlib.Path("seen").write_text("yes")
     os.kill(os.getpid(), signal.SIGKILL)
 
 def test_it(chaos_cluster, chaos_run):
     cluster = chaos_cluster([sys.executable, "kv.py", "{port}", "{data}/log"], nodes=2)
-    chaos_run(cluster, {"read": read}, model="register", faults=[])
+    chaos_run(cluster, {"read": read, "write": read}, model="register", faults=[])
 """
     )
     result = pytester.runpytest_subprocess(*OURS, "--chaos")
@@ -238,3 +269,141 @@ def test_it(chaos_cluster, chaos_run):
     while (left := running(f"{pytester.path}.*data/n1/log")) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert left == ""
+
+
+@pytest.mark.real
+def test_ctrl_c_heals_stops_keeps_what_was_recorded_and_ends_the_tests(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("kv.py").write_text(example("kv.py"))
+    pytester.makepyfile(
+        test_it="""
+import os, signal, sys
+from test_kv import read, write
+
+def interrupting(node, key):
+    if not os.path.exists("seen"):
+        open("seen", "w").close()
+        os.kill(os.getpid(), signal.SIGINT)
+    return read(node, key)
+
+def test_it(chaos_cluster, chaos_run):
+    cluster = chaos_cluster([sys.executable, "kv.py", "{port}", "{data}/log"], nodes=2)
+    chaos_run(cluster, {"read": interrupting, "write": write}, model="register", time_limit_s=300)
+
+def test_more():
+    open("more", "w").close()
+"""
+    )
+    pytester.path.joinpath("test_kv.py").write_text(example("test_kv.py").partition("def test_")[0])
+    result = pytester.runpytest_subprocess(*OURS, "--chaos", "test_it.py")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert not (pytester.path / "more").exists()
+    (kept,) = (pytester.path / "runs/pytest/test-it").iterdir()
+    assert {"history.jsonl", "results.json", "report.html"} <= {each.name for each in kept.iterdir()}
+    assert running(f"{pytester.path}.*data/n1/log") == ""
+
+
+@pytest.mark.real
+def test_a_run_in_a_fixture_is_shown_too(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+import pytest, sys
+
+@pytest.fixture
+def it(chaos_cluster, chaos_run):
+    cluster = chaos_cluster([sys.executable, "-c", "raise SystemExit('no license')"], nodes=1)
+    run = chaos_run(cluster, {"read": print, "write": print}, model="register", time_limit_s=1)
+    assert run.valid
+
+def test_it(it):
+    pass
+"""
+    )
+    result = pytester.runpytest_subprocess(*OURS, "--chaos")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*- chaos run: failed -*"])
+
+
+IDS = """
+import os, socket, sys
+
+path = sys.argv[2]
+given = int(open(path).read()) if os.path.exists(path) else 0
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listening:
+    while True:
+        asking, _ = listening.accept()
+        with asking:
+            given += 1
+            with open(path + ".new", "w") as file:
+                file.write(str(given))
+            os.replace(path + ".new", path)
+            try:
+                asking.sendall(b"%d" % given)
+            except OSError:
+                pass
+"""
+CLIENT = """
+import socket
+
+def new_id(node):
+    with socket.create_connection((node.host, node.port), timeout=1) as asked:
+        return int(asked.recv(100))
+"""
+
+
+@pytest.mark.real
+def test_a_service_without_keys_is_judged_by_a_checker_as_the_guide_says(pytester: pytest.Pytester) -> None:
+    forgetful = IDS.replace("os.path.exists(path)", "False")
+    for name, text in (("ids", IDS), ("forgetful", forgetful), ("my_client", CLIENT)):
+        pytester.path.joinpath(f"{name}.py").write_text(text)
+    test = example("test_ids.py").replace("time_limit_s=5", "time_limit_s=2")
+    pytester.path.joinpath("test_ids.py").write_text(test)
+    pytester.path.joinpath("test_forgetful.py").write_text(test.replace("ids.py", "forgetful.py"))
+    result = pytester.runpytest_subprocess(*OURS, "--chaos", "--chaos-seed", "3")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*chaos run: invalid: unique-ids: *"])
+
+
+@pytest.mark.real
+def test_what_a_client_function_gets_wrong_is_told(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("ids.py").write_text(IDS)
+    pytester.makepyfile(
+        """
+import html, sys
+
+def test_it(chaos_cluster, chaos_run):
+    cluster = chaos_cluster([sys.executable, "ids.py", "{port}", "{data}/next"], nodes=1)
+    functions = {"read": lambda node, key: nothing, "write": lambda node, key, value: None}
+    run = chaos_run(cluster, functions, model="register", faults=[], time_limit_s=0.5)
+    assert run.status == "vacuous"
+    assert run.notes == ("read most often ended with: NameError: name 'nothing' is not defined",)
+    assert run.notes[0] in run.text
+    assert run.notes[0] in html.unescape(run.report.read_text())
+"""
+    )
+    pytester.runpytest_subprocess(*OURS, "--chaos").assert_outcomes(passed=1)
+
+
+@pytest.mark.real
+def test_nodes_that_do_not_talk_cannot_be_partitioned_and_that_is_vacuous(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("ids.py").write_text(IDS)
+    pytester.path.joinpath("my_client.py").write_text(CLIENT)
+    pytester.makepyfile(
+        """
+import sys
+from checkers.history import Op
+from checkers.unique_ids import UniqueIds
+from harness.generators import numbered
+from my_client import new_id
+
+def test_it(chaos_cluster, chaos_run):
+    cluster = chaos_cluster([sys.executable, "ids.py", "{port}", "{data}/next"], nodes=2)
+    functions = {"generate": lambda node, key: f"{node.name}-{new_id(node)}"}
+    asking = numbered(lambda number: Op(f="generate"))
+    run = chaos_run(cluster, functions, generator=asking, checkers=[UniqueIds()], faults=["partition:halves"],
+                    time_limit_s=1.5)
+    assert run.status == "vacuous", run
+    assert "partition" in run.verdict.summary
+    assert not run.valid
+"""
+    )
+    pytester.runpytest_subprocess(*OURS, "--chaos").assert_outcomes(passed=1)

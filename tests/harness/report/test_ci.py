@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.cli import main
+from harness.plan import Plan, save
 
 VALID = (
     '{"process":0,"type":"invoke","f":"write","value":1}\n{"process":0,"type":"ok","f":"write","value":1}\n'
@@ -78,3 +79,14 @@ def test_a_file_that_cannot_be_written_is_a_failure(capfd: pytest.CaptureFixture
     Path("valid.jsonl").write_text(VALID)
     assert main(["check", "valid.jsonl", "--junit", "no/such/dir.xml"]) == 255
     assert "no/such/dir.xml could not be written: No such file or directory" in capfd.readouterr().err
+
+
+def test_a_run_of_a_test_is_judged_by_that_test(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--seed", "1", "--time-limit", "1", "--faults", "none", "--quiet"]) == 0
+    (plan,) = Path("runs/register").glob("*/plan.json")
+    made = Plan(workload="test-it", cluster="service", argv=("pytest", "--chaos", "a.py::test_it[b c]"))
+    save(made, plan)
+    assert main(["analyze", str(plan.parent)]) == 254
+    told = capfd.readouterr().err
+    assert "pytest --chaos 'a.py::test_it[b c]'" in told
+    assert f"harness check {plan.parent}/history.jsonl --model" in told

@@ -5,6 +5,7 @@ After a wanted change: `STORMCELLAR_REWRITE_GOLDEN=1 pytest tests/harness/report
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 from checkers.history import Op
 from checkers.verdict import Status, Verdict
 from harness.plan import Plan
-from harness.report.console import render, render_check, why
+from harness.report.console import headline, render, render_check, why
 from tests.support.sample_run import invalid_verdict, summary, valid_verdict
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -74,6 +75,13 @@ def test_the_banner_says_why_in_one_sentence():
     assert why(Verdict("all", Status.UNKNOWN, "x", parts=(good, slow))) == "b: slow"
     assert why(Verdict("all", Status.UNKNOWN, "x", parts=(slow, slow))) == "b: slow (and 1 more, see below)"
     assert why(Verdict("all", Status.INVALID, "x")) == "x"
+
+
+def test_what_was_valid_when_it_was_stopped_is_said_to_be_so_until_then():
+    stopped = summary(valid_verdict(), interrupted_s=12.34)
+    word, said = headline(stopped)
+    assert (word, said.partition(":")[0]) == ("valid", "until it was stopped at 12.3 s, nothing is wrong")
+    assert headline(replace(stopped, verdict=invalid_verdict()))[1] == why(invalid_verdict())
 
 
 def test_a_run_that_was_stopped_or_lost_nodes_says_so():

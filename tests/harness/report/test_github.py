@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from harness.report.atomic import ArtifactsError
 from harness.report.ci import publish
-from harness.report.github import ANNOTATIONS_MAX, SUMMARY_BYTES_MAX, annotation_lines, summary
+from harness.report.github import (
+    ANNOTATIONS_MAX,
+    SUMMARY_BYTES_MAX,
+    TITLE_CHARS_MAX,
+    annotation_lines,
+    summary,
+)
 from harness.report.outcome import Case, Outcome, of_run
 from tests.support import sample_run
 
@@ -26,16 +32,21 @@ def test_a_violation_is_an_error_and_what_was_not_shown_a_warning_and_errors_com
     found = outcome(
         Case("faults: kill", "vacuous", "kill never bit"),
         Case("linearizable", "invalid", "stale: 100%", ("line one", "line two")),
+        name="a, b",
     )
     assert annotation_lines([found]) == [
-        "::error title=invalid%3A linearizable (a run)::stale: 100%25%0Aline one%0Aline two",
-        "::warning title=vacuous%3A faults%3A kill (a run)::kill never bit",
+        "::error title=invalid%3A linearizable (a%2C b)::stale: 100%25%0Aline one%0Aline two",
+        "::warning title=vacuous%3A faults%3A kill (a%2C b)::kill never bit",
     ]
 
 
 def test_no_more_are_printed_than_github_keeps():
     many = outcome(*[Case(f"c{number}", "invalid", "x") for number in range(30)])
-    assert len(annotation_lines([many])) == ANNOTATIONS_MAX
+    lines = annotation_lines([many])
+    assert len(lines) == ANNOTATIONS_MAX
+    assert lines[-1] == "::error::and 21 more, which GitHub would not show"
+    few = outcome(*[Case(f"c{number}", "invalid", "x") for number in range(ANNOTATIONS_MAX)])
+    assert annotation_lines([few])[-1].startswith("::error title=invalid%3A c9 ")
 
 
 @given(st.text(), st.text(), st.text())
@@ -44,7 +55,7 @@ def test_an_annotation_is_one_line_that_reads_back(name, checker, sentence):
     assert "\n" not in line
     assert "\r" not in line
     title, _, message = line.removeprefix("::error title=").partition("::")
-    assert decoded(title) == f"invalid: {checker} ({name})"
+    assert decoded(title) == f"invalid: {checker} ({name})"[:TITLE_CHARS_MAX]
     assert decoded(message) == sentence
 
 
@@ -77,6 +88,22 @@ def test_a_summary_that_is_too_long_is_cut_and_says_so():
     text = summary(long)
     assert len(text.encode()) < SUMMARY_BYTES_MAX
     assert text.endswith("The rest does not fit in here.\n")
+
+
+@given(st.integers(0, 2000))
+def test_wherever_it_is_cut_it_fits_and_every_block_is_closed(room_bytes):
+    long = [outcome(Case("ä", "invalid", "x", ("y" * 30, "````"))) for _ in range(20)]
+    text = summary(long, room_bytes)
+    assert len(text.encode()) <= room_bytes
+    assert text.count("`````text\n") * 2 == text.count("`````")
+
+
+def test_what_the_step_has_written_before_counts(tmp_path):
+    path = tmp_path / "summary.md"
+    path.write_bytes(b"x" * (SUMMARY_BYTES_MAX - 100))
+    publish(FLAGS, [WRONG], {"GITHUB_STEP_SUMMARY": str(path)})
+    assert path.read_text().endswith("xx\nThe rest does not fit in here.\n")
+    assert path.stat().st_size <= SUMMARY_BYTES_MAX
 
 
 FLAGS = Namespace(junit=None, github=False)

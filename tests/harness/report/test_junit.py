@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from checkers.verdict import Status, Verdict
 from harness.report.junit import junit
@@ -77,6 +78,25 @@ def test_a_run_that_failed_and_a_file_that_was_refused_are_errors():
     root = parsed(failed, of_file("a.jsonl", "a.jsonl: no history"))
     assert [error.attrib["type"] for error in root.iter("error")] == ["failed", "refused"]
     assert len(root.findall("testsuite")) == 2
+
+
+def test_cases_of_runs_that_differ_can_be_told_apart():
+    """GitLab keeps one of several with the same class and name."""
+    one = summary(valid_verdict())
+    others = [{"faults": ("kill",)}, {"level": "quorum"}, {"cluster": "local"}, {"workload": "kv"}]
+    runs = [one, *(replace(one, plan=structs.replace(one.plan, **other)) for other in others)]
+    told = [
+        (case.attrib["classname"], case.attrib["name"])
+        for case in parsed(*map(of_run, runs)).iter("testcase")
+    ]
+    assert len(set(told)) == len(told)
+
+
+def test_colours_are_left_out_and_what_xml_cannot_say_is_marked():
+    said = "\x1b[1;31mred\x1b[0m\x00 ]]> <b> & \x0c\ufffe\ud800"
+    root = parsed(Outcome("a", "a", "invalid", said, (Case("a", "invalid", said),)))
+    (failure,) = root.iter("failure")
+    assert failure.text == "red\ufffd ]]> <b> & \ufffd\ufffd\ufffd"
 
 
 @given(st.text(), st.text(), st.lists(st.text()))

@@ -1,6 +1,8 @@
 """Live progress: plain lines where there is no terminal, a drawing where there is one, nothing if quiet."""
 
 import io
+import signal
+import threading
 import time
 
 import msgspec
@@ -8,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from checkers.history import NEMESIS, Op
-from checkers.linear import Linearizable
+from checkers.linear import Linearizable, Progress
 from checkers.models import Register
-from checkers.verdict import Status
+from checkers.verdict import Status, Verdict
 from harness.ledger import Requested
 from harness.plan import Plan
 from harness.report.artifacts import RunDir
@@ -67,15 +69,16 @@ def test_without_a_terminal_a_line_is_printed_for_each_phase_and_every_few_secon
         clock.now += LINE_S
         live.tick(12.0, UP)
         live.phase(CHECKING)
+        live.begins("linearizable (1 of 5)")
         clock.now += LINE_S
-        live.detail("linearizable: 12 of 40 keys")
+        live.is_at(Progress(12, 40, 3400))
     assert console.file.getvalue().splitlines() == [
         "starting nodes ...",
         "running ...",
         "  6 of 60 s; ok 1,200, fail 3, info 1 (201/s); active: kill; n2 down",
         "  12 of 60 s; ok 1,200, fail 3, info 1 (100/s)",
         "checking ...",
-        "  linearizable: 12 of 40 keys",
+        "  linearizable (1 of 5), 5.0 s: 12 of 40 keys, 3,400 steps",
     ]
 
 
@@ -174,7 +177,8 @@ def test_a_terminal_shows_progress_operations_faults_and_nodes():
         live.tick(12.0, UP | {"n3": "down"})
     shown = console.file.getvalue()
     assert "register, linearizable, on sim, seed 7" in shown
-    assert "12.0 of 60 s of virtual time  8 s to go" in shown
+    assert "register, linearizable, on sim, seed 7; 8 s to go" in shown
+    assert "12.0 of 60 virtual s" in shown
     assert "ok 1,200   fail 0   info 0   100/s" in shown
     assert "kill            n3  for 3.0 s, bit" in shown
     assert "partition       n1 | n2 n3  for 1.0 s, bit" in shown
@@ -245,6 +249,16 @@ def test_of_many_nodes_only_those_in_trouble_are_named():
     assert "n41" not in shown
 
 
+@pytest.mark.parametrize("kind", ["dumb", "unknown"])
+def test_a_terminal_that_cannot_be_drawn_on_gets_lines(kind):
+    console, clock = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": kind}), Clock()
+    with Live(console, Plan(), now=clock) as live:
+        live.phase("running")
+        clock.now += LINE_S
+        live.tick(5.0, UP)
+    assert console.file.getvalue() == "running ...\n  5 of 60 s; ok 0, fail 0, info 0 (0/s)\n"
+
+
 def test_a_terminal_without_unicode_gets_ascii():
     console = Console(
         file=Ascii(io.BytesIO(), encoding="ascii"), width=100, force_terminal=True, color_system=None
@@ -301,7 +315,7 @@ def test_what_a_checker_finds_is_told_at_once_and_how_far_it_is():
         (watched,) = live.watched([Linearizable(Register())])
         assert watched.check(stale_read()).status is Status.INVALID
     lines = console.file.getvalue().splitlines()
-    assert lines[:2] == ["checking ...", "  linearizable: 6 events"]
+    assert lines[:2] == ["checking ...", "  linearizable (1 of 1), 0.0 s"]
     assert lines[-1].startswith("  anomaly: linearizable: key k: process 2 read 1")
 
 
@@ -310,6 +324,140 @@ def test_a_checker_that_is_watched_judges_the_same():
     with Live(plain(), Plan(), quiet=True) as live:
         (watched,) = live.watched([Linearizable(Register())])
         assert watched.check(history) == Linearizable(Register()).check(history)
+
+
+class Slow:
+    """Judges for as long as it is let."""
+
+    name = "slow"
+
+    def __init__(self, until):
+        self.until = until
+
+    def check(self, history):
+        assert self.until()
+        return Verdict(self.name, Status.VACUOUS, "")
+
+
+def within(seconds, seen):
+    deadline = time.monotonic() + seconds
+    while not seen() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return seen()
+
+
+def test_a_checker_that_tells_nothing_is_still_seen_to_be_at_work():
+    console, clock = plain(), Clock()
+
+    def shown():
+        return "  slow (1 of 1), 5.0 s" in console.file.getvalue()
+
+    def until():
+        clock.now += LINE_S
+        return within(10, shown)
+
+    with Live(console, Plan(), now=clock) as live:
+        live.phase(CHECKING)
+        (watched,) = live.watched([Slow(until)])
+        watched.check([])
+    assert not within(0, lambda: any(thread.name == "live" and thread.is_alive() for thread in ended()))
+
+
+def ended():
+    """Threads, after those that are about to end have had the time."""
+    for thread in threading.enumerate():
+        if thread.name == "live":
+            thread.join(10)
+    return threading.enumerate()
+
+
+def test_a_terminal_shows_which_checkers_are_done_and_how_far_the_one_at_work_is():
+    console, clock = terminal(), Clock()
+    with Live(console, Plan(), now=clock) as live:
+        live.phase("running")
+        live.tick(60.0, UP)
+        live.phase(CHECKING)
+        first, second = live.watched([Slow(lambda: True), Linearizable(Register())])
+        first.check([])
+        clock.now += 30.0
+        live.begins(f"{second.name} (2 of 2)")
+        clock.now += 3.0
+        live.is_at(Progress(10, 40, 3400))
+        with console.capture() as captured:
+            console.print(live.panel())
+    shown = captured.get()
+    assert "linearizable (2 of 2), 3.0 s: 10 of 40 keys, 3,400 steps; 9 s to go" in shown
+    assert "checked         slow  vacuous  0.0 s" in shown
+    assert "n1" not in shown
+
+
+def drawn(width, height, nodes=5):
+    """A busy moment, on a terminal of that size."""
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
+    plan = Plan(nodes=tuple(f"n{number}" for number in range(1, nodes + 1)))
+    with Live(console, plan, [KILL, PARTITION], now=Clock()) as live:
+        live.phase("running")
+        for second in range(50):
+            live.on_op(Op(time=second * S, process=1, f="read"))
+            live.on_op(Op(time=second * S + S // 2, process=1, type="ok", f="read"))
+            if second == 2:
+                fault(live, "kill", at_s=2, nodes=["n3"])
+                fault(live, "partition", at_s=2, grudge={"n1": ["n2"], "n2": ["n1"]})
+        live.anomaly("key r1: process 8 read 113 on key r1, which no order explains, and so on and on")
+        live.tick(50.0, dict.fromkeys(plan.nodes, "up") | {"n3": "down"})
+        other = Console(file=io.StringIO(), width=width)
+        other.print(live.panel())
+    return other.file.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(60, 15), (80, 24), (100, 12), (200, 50)])
+def test_on_a_small_terminal_what_is_wrong_is_still_seen(width, height):
+    lines = drawn(width, height)
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    shown = "\n".join(lines)
+    for word in ("anomaly", "kill", "partition", "n3", "down", "does not hear"):
+        assert word in shown
+    assert not any(line.strip() in ("time", "most", "at") for line in lines)
+
+
+def test_the_bar_is_as_wide_as_what_is_drawn_below_it():
+    for width in (60, 70, 80, 100):
+        lines = drawn(width, 30)
+        bar = next(line for line in lines if "\u2501" in line)
+        strip = next(line for line in lines if line.startswith("ok/s"))
+        assert bar.index("50.0 of") == strip.index("at most")
+        assert 0.75 < strip.rindex("\u2588") / (strip.index("at most") - 2) < 0.95
+
+
+def test_of_many_nodes_in_trouble_as_many_are_named_as_there_is_room_for():
+    lines = drawn(100, 30, nodes=50)
+    assert any("47" in line and "up" in line for line in lines)
+    low = drawn(100, 10, nodes=50)
+    assert len(low) < 10
+    assert low[-2].split()[:2] == ["n3", "down"]
+    assert low[-1].strip() == "and 2 more"
+
+
+def test_only_the_first_anomaly_is_told_of():
+    console = plain()
+    with Live(console, Plan()) as live:
+        live.anomaly("one")
+        live.anomaly("two")
+    assert console.file.getvalue() == "  anomaly: one\n"
+
+
+@pytest.mark.real
+def test_who_looks_for_anomalies_during_the_run_is_gone_when_the_checkers_begin(tmp_path):
+    run_dir = RunDir(tmp_path)
+    run_dir.write_plan(Plan())
+    with Live(plain(), Plan(), follow=run_dir) as live:
+        live.phase("running")
+        process = live._follower._process
+        thread = threading.Thread(target=live.phase, args=(CHECKING,), daemon=True)
+        thread.start()
+        thread.join(10)
+        assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.real
@@ -328,6 +476,7 @@ def test_an_anomaly_is_told_of_while_the_run_goes_on(tmp_path):
             while "anomaly" not in console.file.getvalue() and time.monotonic() < deadline:
                 time.sleep(0.05)
                 live._draw()
+            assert "anomaly" in console.file.getvalue()
             process = live._follower._process
         assert process.returncode is not None
     assert "  anomaly: key k: process 2 read 1" in console.file.getvalue()

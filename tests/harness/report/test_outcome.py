@@ -11,7 +11,7 @@ def test_a_run_has_a_case_for_each_checker():
     found = of_run(summary(valid_verdict()))
     assert [case.name for case in found.cases] == ["linearizable", "availability", "stats", "faults"]
     assert found.kind == "valid"
-    assert found.group == "harness.register.sim"
+    assert found.group == "harness.register.sim.linearizable.partition+kill+pause+clock"
     assert found.facts["run again"].endswith("--seed 42")
 
 

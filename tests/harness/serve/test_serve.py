@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from time import time
 
 import pytest
 
@@ -75,7 +78,10 @@ def test_the_list_has_every_run_the_newest_first_and_none_by_a_link(root: Path) 
         f"/runs/register/{SECOND}/",
         f"/runs/register/{FIRST}/",
     ]
-    assert "not judged" in text
+    assert "goes on" in text
+    then = time() - 60
+    os.utime(root / "register" / SECOND / "history.jsonl", (then, then))
+    assert "not judged" in ask(root, "/")[1]
     assert 'class="status valid"' in text
 
 
@@ -140,6 +146,70 @@ def test_a_run_whose_history_is_a_link_is_none(root: Path, tmp_path: Path) -> No
     assert ("kv", FIRST) not in paths.runs(root)
 
 
+def test_a_record_that_would_never_end_is_not_read(root: Path) -> None:
+    run = recorded(root / "kv" / FIRST, Plan(), WRONG_HISTORY, None)
+    run.history.unlink()
+    os.mkfifo(run.history)
+    assert ask(root, f"/compare?a=kv%2F{FIRST}&b=register%2F{FIRST}")[0].status == 404
+
+
+def test_names_that_are_no_text_are_listed_and_lead_to_what_they_name(root: Path) -> None:
+    odd = os.fsdecode(b"run\xff&")
+    run = recorded(root / "kv" / odd, Plan(), WRONG_HISTORY, None)
+    (run.path / os.fsdecode(b"a\xfe")).write_text("odd")
+    response, text = ask(root, "/")
+    assert response.status == 200
+    assert '"/runs/kv/run%FF%26/"' in text
+    assert r"run\udcff&amp;" in text
+    assert 'value="kv/run%FF%26"' in text
+    assert "/runs/kv/run%FF%26/a%FE" in ask(root, "/runs/kv/run%FF%26/")[1]
+    assert ask(root, "/runs/kv/run%FF%26/a%FE")[1] == "odd"
+    assert ask(root, f"/compare?a=kv%2Frun%25FF%2526&b=register%2F{FIRST}")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("plan.json", b'{"x":'),
+        ("plan.json", b"\xff"),
+        ("results.json", b""),
+        ("results.json", b'{"status": 3}'),
+        ("results.json", b'{"status":"valid","summary":"","verdict":{"parts":[3]}}'),
+        ("results.json", b'{"status":"valid","summary":"","x":' + b"[" * 100_000),
+        ("history.jsonl", b'{"index":0}'),
+        ("history.jsonl", b"\xff\n\xff\n"),
+        ("history.jsonl", None),
+    ],
+)
+def test_a_run_that_is_broken_keeps_nobody_from_the_others(
+    root: Path, file: str, content: bytes | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    broken = root / "register" / FIRST / file
+    broken.unlink()
+    if content is not None:
+        broken.write_bytes(content)
+    assert SECOND in ask(root, "/")[1]
+    assert ask(root, f"/runs/register/{FIRST}/")[0].status == 200
+    assert ask(root, f"/compare?a=register%2F{FIRST}&b=register%2F{SECOND}")[0].status == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_run_whose_results_make_no_sense_is_not_told_as_one_that_was_not_judged(root: Path) -> None:
+    (root / "register" / FIRST / "results.json").write_text("{")
+    assert "its results cannot be read" in ask(root, "/")[1]
+    assert "its results cannot be read" in ask(root, f"/runs/register/{FIRST}/")[1]
+
+
+def test_a_run_with_very_many_files_says_that_not_all_are_listed(root: Path) -> None:
+    place = f"/runs/register/{FIRST}/"
+    assert "are listed" not in ask(root, place)[1]
+    for number in range(paths.FILES_MAX):
+        (root / "register" / FIRST / "nodes" / str(number)).touch()
+    text = ask(root, place)[1]
+    assert f"Only {paths.FILES_MAX} of its files are listed" in text
+    assert f"{place}report.html" in text
+
+
 def test_two_runs_are_shown_side_by_side(root: Path) -> None:
     response, text = ask(root, f"/compare?a=register%2F{FIRST}&b=register%2F{SECOND}")
     assert response.status == 200
@@ -166,6 +236,17 @@ def test_it_only_reads(root: Path) -> None:
     assert int(response.headers["Content-Length"]) > 100
 
 
+@pytest.mark.parametrize("path", ["/", f"/runs/register/{FIRST}/plan.json", "/nothing"])
+def test_after_a_head_the_connection_is_at_the_next_answer(root: Path, path: str) -> None:
+    with serving(root) as port, socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        asked = f"{{}} {path} HTTP/1.1\r\nHost: localhost\r\n{{}}\r\n"
+        connection.sendall((asked.format("HEAD", "") + asked.format("GET", "Connection: close\r\n")).encode())
+        with connection.makefile("rb") as answers:
+            head, then = answers.read().split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 ")
+    assert then.startswith(b"HTTP/1.1 ")
+
+
 def test_names_from_a_run_are_escaped(root: Path) -> None:
     run = recorded(root / "register" / "<b>hi", Plan(level="<i>"), WRONG_HISTORY, None)
     (run.path / "<script>.log").write_text("x")
@@ -173,6 +254,30 @@ def test_names_from_a_run_are_escaped(root: Path) -> None:
     _, text = ask(root, "/runs/register/%3Cb%3Ehi/")
     assert "<script>" not in text
     assert ask(root, "/runs/register/%3Cb%3Ehi/%3Cscript%3E.log")[1] == "x"
+
+
+def test_a_page_of_ours_lets_no_script_run(root: Path) -> None:
+    policy = ask(root, "/")[0].headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+
+
+def test_a_large_file_is_sent_in_pieces(root: Path) -> None:
+    large = root / "register" / FIRST / "nodes" / "large.log"
+    with large.open("wb") as file:
+        file.truncate(300_000_000)
+    tracemalloc.start()
+    with serving(root) as port:
+        connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", f"/runs/register/{FIRST}/nodes/large.log")
+        response, left = connection.getresponse(), 300_000_000
+        while piece := response.read(1 << 20):
+            left -= len(piece)
+        connection.close()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert left == 0
+    assert peak < 20_000_000
 
 
 def test_an_address_that_makes_no_sense_is_refused(root: Path) -> None:
@@ -192,16 +297,19 @@ def test_the_command_says_where_it_serves_and_ends_with_ctrl_c(tmp_path: Path) -
         text=True,
         env=environment(),
     ) as process:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
-        assert found is not None
-        connection = HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
-        connection.request("GET", "/")
-        assert "2 runs" in connection.getresponse().read().decode()
-        connection.close()
-        process.send_signal(2)
-        assert process.wait(10) == 0
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.search(r"http://127\.0\.0\.1:(\d+)/", line)
+            assert found is not None
+            connection = HTTPConnection("127.0.0.1", int(found[1]), timeout=10)
+            connection.request("GET", "/")
+            assert "2 runs" in connection.getresponse().read().decode()
+            connection.close()
+            process.send_signal(2)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
@@ -220,3 +328,12 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(
     assert (done.returncode, done.stdout) == (254, "")
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_told_of_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = harness(tmp_path, "serve", "--port", str(port))
+    assert (done.returncode, done.stdout) == (254, "")
+    assert f"127.0.0.1, port {port} cannot be listened on: Address already in use; --port 0" in done.stderr
