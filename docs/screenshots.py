@@ -15,19 +15,21 @@ from tests.support.browser import Browser, program
 
 IMAGES = Path(__file__).parent / "images"
 RUN = ("run", "--level", "one", "--seed", "7", "--time-limit", "60", "--quiet")
-WIDTH, HEIGHT = 1280, 2230
+WIDTH = 1280
+BELOW = "Math.ceil(document.getElementById('hint').getBoundingClientRect().top)"
 
 
 def main() -> None:
     if program() is None:
         sys.exit("chromium is needed: apt-get install chromium")
     IMAGES.mkdir(exist_ok=True)
-    with TemporaryDirectory() as folder, Browser(WIDTH, HEIGHT) as browser:
+    with TemporaryDirectory() as folder, Browser(WIDTH) as browser:
         subprocess.run(
             [sys.executable, "-m", "harness.cli", *RUN], cwd=folder, check=False, stdout=subprocess.DEVNULL
         )
         browser.open(Path(folder, "runs", "latest", "report.html"))
         browser.until("document.documentElement.dataset.drawn === 'yes'")
+        browser.resize(WIDTH, browser.run(BELOW))
         browser.run("new Promise((done) => setTimeout(done, 500))")
         browser.screenshot(IMAGES / "report.png")
     draw_live_view()

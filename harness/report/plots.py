@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from itertools import groupby
 from typing import Final, NamedTuple
 
 from checkers.history import Op, Operation, pair
@@ -33,6 +34,8 @@ CELL: Final = 4
 """Of the grid of latencies, in pixels."""
 BUCKETS: Final = 120
 SERIES: Final = 8
+SHADE: Final = 0.08
+SHADES_MAX: Final = 4
 _PLOT_WIDTH: Final = WIDTH - LEFT - RIGHT
 _PLOT_HEIGHT: Final = HEIGHT - TOP - BOTTOM
 
@@ -132,8 +135,8 @@ def clocks(
     def y(ms: float) -> float:
         return middle - math.copysign(math.log10(1 + abs(ms)) / reach, ms) * _PLOT_HEIGHT / 2
 
-    powers = [10.0**power for power in range(1, 12) if math.log10(1 + 10.0**power) < reach]
-    ticks = [(0.0, "right")]
+    powers = [10.0**power for power in range(12) if math.log10(1 + 10.0**power) < reach]
+    ticks = [(0.0, "0")]
     ticks += [(sign * ms, f"{'+' if sign > 0 else '−'}{_ms(ms)}") for ms in powers for sign in (1, -1)]
     body, keys = [], []
     for number, (node, seen) in enumerate(sorted(moves.items())):
@@ -170,7 +173,7 @@ def _document(
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="var(--ground)"/>',
             f'<text class="title" x="{LEFT}" y="22">{escaped(title)}</text>',
             *_legend(keys),
-            *(_shade(entry, span_s) for entry in entries if entry.applied_s is not None),
+            *_shades(entries, span_s),
             *_grid(scale, span_s),
             *body,
             "</svg>\n",
@@ -187,13 +190,27 @@ def _legend(keys: Sequence[tuple[str, str]]) -> list[str]:
     return parts
 
 
-def _shade(entry: Entry, span_s: float) -> str:
-    left = _x(entry.applied_s or 0.0, span_s)
-    right = _x(span_s if entry.healed_s is None else min(entry.healed_s, span_s), span_s)
-    return (
-        f'<rect class="shade" x="{left:.1f}" y="{TOP}" width="{max(1.0, right - left):.1f}" '
-        f'height="{_PLOT_HEIGHT}"><title>{escaped(entry.fault)}</title></rect>'
-    )
+def _shades(entries: Sequence[Entry], span_s: float) -> list[str]:
+    """The darker the more faults there were, up to so many that what is drawn over them can be told."""
+    columns: list[list[str]] = [[] for _ in range(_PLOT_WIDTH)]
+    for entry in entries:
+        if entry.applied_s is not None:
+            healed_s = span_s if entry.healed_s is None else min(entry.healed_s, span_s)
+            first = min(_PLOT_WIDTH - 1, int(_x(entry.applied_s, span_s)) - LEFT)
+            last = max(first + 1, round(_x(healed_s, span_s)) - LEFT)
+            for column in columns[first:last]:
+                column.append(entry.fault)
+    parts, x = [], LEFT
+    for faults, same in groupby(columns):
+        width = len(list(same))
+        if faults:
+            parts.append(
+                f'<rect class="shade" x="{x}" y="{TOP}" width="{width}" height="{_PLOT_HEIGHT}" '
+                f'opacity="{SHADE * min(SHADES_MAX, len(faults)):g}">'
+                f"<title>{escaped(', '.join(dict.fromkeys(faults)))}</title></rect>"
+            )
+        x += width
+    return parts
 
 
 def _grid(scale: Scale, span_s: float) -> list[str]:

@@ -40,8 +40,8 @@ class Operations {
     }
     this.longest = longest;
     this.client = Int32Array.from(this.processNumber, (p) => {
-      const number = Number(ops.processes[p]);
-      return Number.isInteger(number) ? number % run.concurrency : NONE;
+      const name = ops.processes[p];
+      return /^\d+$/.test(name) ? Number(name) % run.concurrency : NONE;
     });
     this.node = Int32Array.from(this.client, (c) => (c === NONE || !run.nodes.length ? NONE : c % run.nodes.length));
     this.shown = new Uint8Array(n).fill(1);

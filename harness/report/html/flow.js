@@ -3,6 +3,7 @@
 const BUCKET_PIXELS = 7;
 const BUCKET_MIN = 1e7;
 const BUCKETS_KEPT_MAX = 4000;
+const DOTS_FINE_MAX = 20000;
 const OUTCOME_NAMES = ["ok", "fail", "info"];
 
 /* The buckets of the span: their length, the first and how many. */
@@ -79,7 +80,7 @@ class Latency extends Track {
     super(stage, "Latency", 190, "Each operation is a dot; lines are the median and the 99th percentile of those that were ok.");
     for (const name of OUTCOME_NAMES) this.key("dot", name, `var(--${name})`);
     this.key("line", "p50 of ok", "var(--p50)");
-    this.key("line", "p99 of ok", "var(--p99)");
+    this.key("line dashed", "p99 of ok", "var(--p99)");
     let low = Infinity;
     let high = 0;
     for (const took of stage.ops.took) {
@@ -111,20 +112,23 @@ class Latency extends Track {
       p.fillStyle = theme.faint;
       p.fillText(duration(10 ** power), GUTTER - 8, Math.max(8, Math.min(this.plotHeight - 6, y)));
     }
-    this.pixels(p, (dots, width, height) => this.dot(dots, width, height));
+    const { ops, view } = this.stage;
+    const many = ops.firstFrom(view.to) - ops.firstFrom(view.from) > DOTS_FINE_MAX;
+    const fine = many ? 1 : this.ratio;
+    const size = Math.round((many ? 2 : 2.5) * fine);
+    this.pixels(p, (dots, width, height) => this.spots(dots, width, height, fine, size), fine, fine);
     this.inside(p, () => this.quantiles(p));
     this.selection(p);
   }
 
-  dot(dots, width, height) {
+  spots(dots, width, height, fine, size) {
     const { ops, view, theme } = this.stage;
     const palette = OUTCOME_NAMES.map((name) => pixel(theme[name]));
     const rank = new Uint8Array(width * height);
     const scale = width / view.length;
     const until = ops.firstFrom(view.to);
-    const size = Math.max(2, Math.round((until - ops.firstFrom(view.from) > 20000 ? 1.5 : 2.5) * this.ratio));
-    if (!this.rows || this.rowsFor !== height) {
-      this.rows = Int32Array.from(ops.took, (took) => Math.round(this.y(took) * this.ratio));
+    if (this.rowsFor !== height) {
+      this.rows = Int32Array.from(ops.took, (took) => Math.round(this.y(took) * fine));
       this.rowsFor = height;
     }
     for (let i = ops.firstFrom(view.from); i < until; i++) {
@@ -181,15 +185,18 @@ class Latency extends Track {
   }
 
   quantiles(p) {
-    const { theme } = this.stage;
+    const { theme, view } = this.stage;
     const found = this.figures();
+    const begin = Math.max(0, Math.floor(view.from / found.size) - found.first - 1);
+    const end = Math.min(found.count, Math.floor(view.to / found.size) - found.first + 2);
+    const dashes = found.size < view.length ? [5, 3] : [];
     for (const name of ["p99", "p50"]) {
       p.strokeStyle = theme[name];
       p.lineWidth = 2;
-      p.setLineDash(name === "p99" ? [5, 3] : []);
+      p.setLineDash(name === "p99" ? dashes : []);
       p.beginPath();
       let drawing = false;
-      for (let b = 0; b < found.count; b++) {
+      for (let b = begin; b < end; b++) {
         const value = found[name][b];
         const x = this.x((found.first + b + 0.5) * found.size);
         if (Number.isNaN(value)) drawing = false;

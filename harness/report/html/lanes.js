@@ -2,6 +2,7 @@
    However many they are, a frame costs one pass over those in the span and one copy for each row of pixels. */
 
 const LANES_HEIGHT_MAX = 460;
+const LABEL_PIXELS_MIN = 32;
 const GHOST = 1;
 const WORST = { ok: 2, fail: 3, info: 4, marked: 5 };
 
@@ -44,7 +45,10 @@ class Lanes extends Track {
     if (!this.spacer) {
       this.spacer = document.createElement("div");
       this.holder.append(this.spacer);
-      this.holder.addEventListener("scroll", () => this.stage.redraw());
+      this.holder.addEventListener("scroll", () => {
+        this.stale = true;
+        this.stage.drawSoon();
+      });
     }
     this.spacer.style.height = `${Math.max(0, this.whole + AXIS - this.height)}px`;
     this.holder.scrollTop = 0;
@@ -71,7 +75,7 @@ class Lanes extends Track {
     }
     p.restore();
     this.ground(p);
-    this.pixels(p, (dots, width, height) => this.bars(dots, width, height, first, last));
+    this.pixels(p, (dots, width, height) => this.bars(dots, width, height, first, last), this.ratio, 1);
     this.inside(p, () => this.words(p, first, last));
     this.selection(p);
   }
@@ -115,8 +119,8 @@ class Lanes extends Track {
         middle[x] = inner[own];
         edge[x] = outer[own];
       }
-      const top = Math.round(this.laneTop(first + row) * this.ratio);
-      const tall = Math.round(this.laneHeight * this.ratio);
+      const top = Math.round(this.laneTop(first + row));
+      const tall = this.laneHeight;
       const pad = Math.max(1, Math.round(tall * 0.12));
       const thin = Math.round(tall * 0.32);
       for (let y = Math.max(0, top + pad); y < Math.min(height, top + tall - pad); y++) {
@@ -135,17 +139,18 @@ class Lanes extends Track {
       p.strokeRect(left - 2, this.laneTop(this.lane[chosen]) + 1, Math.max(5, this.x(ops.end[chosen]) - left + 3), this.laneHeight - 2);
       p.lineWidth = 1;
     }
-    const begin = ops.firstFrom(view.from - ops.longest);
+    if (this.laneHeight < 12) return;
+    const shortest = (LABEL_PIXELS_MIN / this.plot) * view.length;
     const until = ops.firstFrom(view.to);
-    if (until - begin > 4000 || this.laneHeight < 12) return;
     p.textAlign = "left";
     p.font = "11px ui-monospace, Menlo, Consolas, monospace";
-    for (let i = begin; i < until; i++) {
+    for (let i = ops.firstFrom(view.from - ops.longest); i < until; i++) {
+      if (ops.end[i] - ops.start[i] < shortest || ops.end[i] < view.from) continue;
       const lane = this.lane[i];
       if (lane < first || lane >= last || !ops.shown[i]) continue;
       const left = Math.max(GUTTER, this.x(ops.start[i]));
       const room = Math.min(GUTTER + this.plot, this.x(ops.end[i])) - left - 8;
-      if (room < 24) continue;
+      if (room < LABEL_PIXELS_MIN - 8) continue;
       p.fillStyle = ops.marked.has(i) ? theme.ground : theme[`on-${ops.outcomeText(i)}`];
       p.fillText(clipped(p, ops.label(i), room), left + 4, this.laneTop(lane) + this.laneHeight / 2 + 0.5);
     }

@@ -8,6 +8,7 @@ class Stage {
     this.faults = run.faults.map((fault) => ({
       ...fault, from: fault.from_s * 1e9, to: (fault.to_s ?? (fault.applied ? run.span_s : fault.from_s)) * 1e9,
     }));
+    this.shades = shadesOf(this.faults);
     this.chosen = null;
     this.pointedFault = null;
     this.drag = null;
@@ -27,12 +28,32 @@ class Stage {
     };
   }
 
+  /* All tracks at once, also those that are out of sight, and in the colours of paper. */
+  print() {
+    document.documentElement.classList.add("light");
+    this.theme = readTheme();
+    for (const track of this.tracks) {
+      track.resize();
+      track.draw();
+    }
+  }
+
+  recolour() {
+    this.theme = readTheme();
+    this.redraw();
+  }
+
   redraw() {
-    if (this.asked) return;
-    this.asked = requestAnimationFrame(() => {
+    for (const track of this.tracks) track.stale = true;
+    this.drawSoon();
+  }
+
+  /* Draw what is stale and in sight. */
+  drawSoon() {
+    this.asked ??= requestAnimationFrame(() => {
       this.asked = null;
       for (const track of this.tracks) track.resize();
-      for (const track of this.tracks) if (track.visible) track.draw();
+      for (const track of this.tracks) if (track.stale && track.visible) track.draw();
     });
   }
 
@@ -229,10 +250,12 @@ function bindPage(stage) {
     stage.tip(null);
     document.activeElement.blur();
   });
-  for (const kind of ["resize", "scroll"]) window.addEventListener(kind, () => stage.redraw(), { passive: true });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
-    stage.theme = readTheme();
-    stage.redraw();
+  for (const kind of ["resize", "scroll"]) window.addEventListener(kind, () => stage.drawSoon(), { passive: true });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => stage.recolour());
+  window.addEventListener("beforeprint", () => stage.print());
+  window.addEventListener("afterprint", () => {
+    document.documentElement.classList.remove("light");
+    stage.recolour();
   });
 }
 

@@ -10,6 +10,7 @@ from importlib import resources
 from typing import Final
 
 from checkers.linear.draw.words import escaped
+from harness.plan import SERVICE
 from harness.report import perf
 from harness.report.html import parts
 from harness.report.html.data import data, packed
@@ -30,7 +31,8 @@ def page(run: RunSummary, sightings: Sequence[Sighting] = ()) -> str:
     )
     word = FAILED if run.failures else run.verdict.status.value
     plan = run.plan
-    title = f"{word}: {plan.workload}, level {plan.level}, on {plan.cluster}, seed {plan.seed}"
+    level = f", level {plan.level}" * (plan.cluster != SERVICE)
+    title = f"{word}: {plan.workload}{level}, on {plan.cluster}, seed {plan.seed}"
     ending = f'<script type="text/plain" id="data">{packed(found)}</script>\n<script>{script}</script>'
     return f"""<!DOCTYPE html>
 <html lang="en">

@@ -14,33 +14,33 @@ from checkers.linear.draw import svg
 from checkers.linear.draw.words import escaped
 from checkers.verdict import Verdict
 from harness.ledger import Entry
-from harness.plan import SIMULATED, replay_command
+from harness.plan import SERVICE, SIMULATED, replay_command
 from harness.report import counterexample, perf
-from harness.report.console import why
+from harness.report.console import headline
 from harness.report.html.data import leaves, shown
 from harness.report.ledger_table import describe
-from harness.report.summary import FAILED, RunSummary
+from harness.report.summary import RunSummary
 
 COUNTEREXAMPLES_MAX: Final = 12
 BAR_CHARS: Final = 44
+ROWS_MAX: Final = 100
+STEPS_MAX: Final = 8
 DETAILS_CHARS_MAX: Final = 20_000
 
 
 def header(run: RunSummary) -> str:
     plan = run.plan
-    status = FAILED if run.failures else run.verdict.status.value
-    said = why(run.verdict)
-    if run.failures:
-        word = run.verdict.status.value
-        said = f"{'; '.join(run.failures)}. What was recorded until then is {word}: {said}"
+    status, said = headline(run)
     clock = " of virtual time" if plan.cluster in SIMULATED else ""
     every = f", every {plan.fault_interval_s:g} s or so" if plan.faults else ""
     nodes = f"{len(plan.nodes)} node{'s' * (len(plan.nodes) != 1)}"
+    clients = f"{plan.concurrency} client{'s' * (plan.concurrency != 1)}"
+    known = plan.cluster != SERVICE
     facts = [
-        ("workload", f"{plan.workload}, level {plan.level}"),
-        ("cluster", f"{plan.cluster}, {nodes}, replication {plan.replication}"),
+        ("workload", plan.workload + f", level {plan.level}" * known),
+        ("cluster", f"{plan.cluster}, {nodes}" + f", replication {plan.replication}" * known),
         ("faults", (", ".join(plan.faults) or "none") + every),
-        ("ran", f"{perf.duration_s(run.history):.1f} s{clock}, {plan.concurrency} clients"),
+        ("ran", f"{perf.duration_s(run.history):.1f} s{clock}, {clients}"),
         ("seed", str(plan.seed)),
     ]
     if run.interrupted_s is not None:
@@ -117,7 +117,9 @@ def replay(run: RunSummary) -> str:
     again = replay_command(run.plan)
     same = "the same history, byte for byte" if run.plan.cluster in SIMULATED else "the same plan"
     place = shlex.quote(str(run.run_dir))
-    commands = [(again, same), (f"harness analyze {place}", "judge what was recorded again")]
+    commands = [(again, same)]
+    if run.plan.cluster != SERVICE:
+        commands.append((f"harness analyze {place}", "judge what was recorded again"))
     items = "".join(
         f'<li><code>{escaped(command)}</code><button type="button" class="copy" hidden>copy</button>'
         f'<span class="faint">{escaped(said)}</span></li>'
@@ -210,10 +212,12 @@ def _drawing(leaf: Verdict) -> str:
 
 def _bars(leaf: Verdict, told: Sequence[counterexample.Told]) -> str:
     """What any other checker tells: its sentences, and a bar for each operation, in their order in time."""
-    said = [str(words).strip() for words in leaf.details.get("explanation") or [leaf.summary]]
-    sentences = "".join(f"<p>{escaped(_sentence(shown(words)))}</p>" for words in said)
+    first, *more = (shown(str(words).strip()) for words in leaf.details.get("explanation") or [leaf.summary])
+    sentences = f"<p>{escaped(_sentence(first))}</p>{_steps(more)}"
     blocked_at = leaf.details.get("blocked_at")
-    rows = []
+    earlier = len(told) - ROWS_MAX
+    rows = [f'<tr><td colspan="4">and {earlier:,} earlier ones</td></tr>'] if earlier > 0 else []
+    told = told[-ROWS_MAX:]
     for row, bar in zip(told, counterexample.bars(told, blocked_at, BAR_CHARS), strict=True):
         begin = f"{row.invoked_ns / 1e9:.3f} s" if row.invoked_ns >= 0 else f"event {row.start}"
         mark = "bad" if row.last is not None and row.last == blocked_at else row.outcome
@@ -226,6 +230,16 @@ def _bars(leaf: Verdict, told: Sequence[counterexample.Told]) -> str:
         '<th scope="col">operation</th><th scope="col">from</th><th scope="col">order in time</th></tr>'
         f"</thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _steps(words: Sequence[str]) -> str:
+    """What else there is to say, folded away if it is much."""
+    if not words:
+        return ""
+    steps = f'<ul class="steps">{"".join(f"<li>{escaped(each)}</li>" for each in words)}</ul>'
+    if len(words) <= STEPS_MAX:
+        return steps
+    return f"<details><summary>in {len(words):,} steps</summary>{steps}</details>"
 
 
 def _sentence(words: str) -> str:

@@ -3,6 +3,7 @@
 const STRIP = 18;
 const MEMBERS_DRAWN_MAX = 12;
 
+/* Heights are by the square root, so that a burst does not hide the rest. */
 class Overview extends Track {
   constructor(stage) {
     super(stage, "The whole run", 46, "Drag to move the span that is shown below.");
@@ -28,18 +29,17 @@ class Overview extends Track {
   }
 
   paint(p) {
-    const { view, theme, faults } = this.stage;
+    const { view, theme } = this.stage;
     const found = this.counts();
     let most = 1;
     for (let c = 0; c < found[0].length; c++) most = Math.max(most, found[0][c] + found[1][c] + found[2][c]);
-    p.fillStyle = theme.shade;
-    p.globalAlpha = 0.12;
-    for (const fault of faults) p.fillRect(this.x(fault.from), 0, Math.max(1, this.x(fault.to) - this.x(fault.from)), this.height);
-    p.globalAlpha = 1;
+    this.shades(p, this.height);
     for (let c = 0; c < found[0].length; c++) {
+      const all = found[0][c] + found[1][c] + found[2][c];
+      const each = all ? (Math.sqrt(all / most) * (this.height - 4)) / all : 0;
       let y = this.height;
       for (let o = 0; o < found.length; o++) {
-        const tall = (found[o][c] / most) * (this.height - 4);
+        const tall = found[o][c] * each;
         p.fillStyle = theme[OUTCOME_NAMES[o]];
         p.fillRect(GUTTER + c * 2, y - tall, 2, tall);
         y -= tall;
@@ -64,47 +64,52 @@ class Overview extends Track {
 
 class Faults extends Track {
   constructor(stage) {
-    const names = [...new Set(stage.faults.map((fault) => fault.fault))];
-    super(stage, "Faults", names.length * STRIP + AXIS, "They are all in the fault ledger below.");
-    this.names = names;
+    const rows = rowsOf(stage.faults);
+    super(stage, "Faults", rows.length * STRIP + AXIS, "They are all in the fault ledger below.");
+    this.rows = rows;
     this.key("", "bit", "var(--shade)");
     this.key("hatched", "not seen to bite", "var(--ground)");
   }
 
   paint(p) {
-    const { theme, view, faults } = this.stage;
+    const { theme } = this.stage;
     this.ground(p);
     p.fillStyle = theme.ink;
     p.textAlign = "right";
-    this.names.forEach((name, row) => p.fillText(clipped(p, name, GUTTER - 16), GUTTER - 8, (row + 0.5) * STRIP));
-    p.textAlign = "left";
-    this.inside(p, () => {
-      for (const fault of faults) {
-        if (fault.to < view.from || fault.from > view.to) continue;
-        const top = this.names.indexOf(fault.fault) * STRIP + 2;
-        const left = Math.max(GUTTER - 4, this.x(fault.from));
-        const width = Math.max(3, Math.min(this.width, this.x(fault.to)) - left);
-        p.fillStyle = p.strokeStyle = theme.shade;
-        if (fault.observed) p.fillRect(left, top, width, STRIP - 4);
-        else {
-          p.setLineDash([3, 3]);
-          p.strokeRect(left + 0.5, top + 0.5, width - 1, STRIP - 5);
-          p.setLineDash([]);
-        }
-        p.fillStyle = fault.observed ? theme.ground : theme.ink;
-        const begin = Math.max(GUTTER, left) + 4;
-        const room = left + width - begin - 4;
-        if (room > 30) p.fillText(clipped(p, fault.what || fault.f, room), begin, top + STRIP / 2 - 1.5);
-      }
+    this.rows.forEach(([{ fault }], row) => {
+      const named = row > 0 && this.rows[row - 1][0].fault === fault;
+      if (!named) p.fillText(clipped(p, fault, GUTTER - 16), GUTTER - 8, (row + 0.5) * STRIP);
     });
+    p.textAlign = "left";
+    this.inside(p, () => this.rows.forEach((row, number) => {
+      for (const fault of row) this.bar(p, fault, number * STRIP + 2);
+    }));
     this.selection(p);
+  }
+
+  bar(p, fault, top) {
+    const { theme, view } = this.stage;
+    if (fault.to < view.from || fault.from > view.to) return;
+    const left = Math.max(GUTTER - 4, this.x(fault.from));
+    const width = Math.max(3, Math.min(this.width, this.x(fault.to)) - left);
+    p.fillStyle = p.strokeStyle = theme.shade;
+    if (fault.observed) p.fillRect(left, top, width, STRIP - 4);
+    else {
+      p.setLineDash([3, 3]);
+      p.strokeRect(left + 0.5, top + 0.5, width - 1, STRIP - 5);
+      p.setLineDash([]);
+    }
+    p.fillStyle = fault.observed ? theme.ground : theme.ink;
+    const begin = Math.max(GUTTER, left) + 4;
+    const room = left + width - begin - 4;
+    if (room > 30) p.fillText(clipped(p, fault.what || fault.f, room), begin, top + STRIP / 2 - 1.5);
   }
 
   at(x, y) {
     const near = (3 / this.plot) * this.stage.view.length;
     const time = this.time(x);
-    const name = this.names[Math.floor(y / STRIP)];
-    const fault = this.stage.faults.find((each) => each.fault === name && each.from <= time + near && each.to >= time - near);
+    const row = this.rows[Math.floor(y / STRIP)] ?? [];
+    const fault = row.find((each) => each.from <= time + near && each.to >= time - near);
     if (x < GUTTER || !fault) return null;
     const bit = !fault.applied ? "could not be applied" : fault.observed ? "bit" : fault.observed === null ? "not known whether it bit" : "was not seen to bite";
     const until = fault.to_s === null ? "never healed" : `healed at ${fault.to_s.toFixed(3)} s`;
@@ -112,11 +117,25 @@ class Faults extends Track {
   }
 }
 
+/* Faults of one name beside each other, but those that were there at the same time below each other. */
+function rowsOf(faults) {
+  const rows = new Map();
+  for (const fault of faults) {
+    if (!rows.has(fault.fault)) rows.set(fault.fault, []);
+    const own = rows.get(fault.fault);
+    const free = own.find((row) => row[row.length - 1].to <= fault.from);
+    if (free) free.push(fault);
+    else own.push([fault]);
+  }
+  return [...rows.values()].flat();
+}
+
 /* What each node told, by node and in order; `until` is when it told the next time. */
 function byNode(run) {
-  const found = new Map();
+  const told = new Set(run.sightings.map((seen) => seen.node));
+  const nodes = [...run.nodes.filter((node) => told.has(node)), ...told];
+  const found = new Map(nodes.map((node) => [node, []]));
   for (const seen of run.sightings) {
-    if (!found.has(seen.node)) found.set(seen.node, []);
     const own = found.get(seen.node);
     if (own.length) own[own.length - 1].until = seen.time_s * 1e9;
     own.push({ ...seen, at: seen.time_s * 1e9, until: run.span_s * 1e9 });
@@ -135,10 +154,9 @@ class Clocks extends Track {
     let most = 1;
     for (const [, own] of this.seen) for (const each of own) most = Math.max(most, Math.abs(each.clock_ms ?? 0));
     this.most = Math.log10(1 + most) * 1.05;
-    this.seen.forEach(([node], number) => this.key("line", node, this.colour(number)));
+    this.seen.forEach(([node], number) => this.key("line", node, `var(--s${number % SERIES})`));
   }
 
-  colour(number) { return this.stage.theme.series[number % this.stage.theme.series.length]; }
   y(ms) { return (this.plotHeight / 2) * (1 - (Math.sign(ms) * Math.log10(1 + Math.abs(ms))) / this.most); }
 
   paint(p) {
@@ -147,15 +165,15 @@ class Clocks extends Track {
     p.textAlign = "right";
     p.fillStyle = theme.faint;
     const powers = [];
-    for (let power = 1; Math.log10(1 + 10 ** power) < this.most; power += this.most > 4 ? 2 : 1) if (this.y(0) - this.y(10 ** power) > 14) powers.push(10 ** power);
+    for (let power = 0; Math.log10(1 + 10 ** power) < this.most; power += this.most > 4 ? 2 : 1) if (this.y(0) - this.y(10 ** power) > 14) powers.push(10 ** power);
     for (const ms of [0, ...powers, ...powers.map((each) => -each)]) {
       const y = Math.max(8, Math.min(this.plotHeight - 8, this.y(ms)));
-      p.fillText(ms === 0 ? "right" : `${ms > 0 ? "+" : "−"}${duration(Math.abs(ms) * 1e6)}`, GUTTER - 8, y);
+      p.fillText(ms === 0 ? "0" : `${ms > 0 ? "+" : "−"}${duration(Math.abs(ms) * 1e6)}`, GUTTER - 8, y);
     }
     this.inside(p, () => this.seen.forEach(([, own], number) => {
-      p.strokeStyle = this.colour(number);
+      p.strokeStyle = theme.series[number % SERIES];
       p.lineWidth = 2;
-      p.setLineDash(number >= theme.series.length ? [4, 3] : []);
+      p.setLineDash(number >= SERIES ? [4, 3] : []);
       p.beginPath();
       let drawing = false;
       for (const each of own) {
@@ -193,6 +211,7 @@ class Members extends Track {
     const drawn = names.length <= MEMBERS_DRAWN_MAX;
     const tall = drawn ? 10 + names.length * 5 + 5 : 20;
     super(stage, "Membership", seen.size * tall + AXIS, "What each node told of itself and of the others.");
+    if (drawn) this.legend.append(`for each node itself, and below whom it held for what: ${names.join(" ")}`);
     this.names = names;
     this.drawn = drawn;
     this.tall = tall;

@@ -4,6 +4,9 @@ const GUTTER = 92;
 const MARGIN = 10;
 const AXIS = 18;
 const SHORTEST = 1e3;
+const SERIES = 8;
+const SHADE = 0.08;
+const SHADES_MAX = 4;
 
 class View {
   constructor(span) {
@@ -41,7 +44,7 @@ function readTheme() {
   const names = ["ground", "ink", "faint", "line", "lane", "ok", "fail", "info", "ghost", "mark", "shade", "accent",
     "alive", "suspect", "dead", "away", "p50", "p99", "on-ok", "on-fail", "on-info"];
   const theme = Object.fromEntries(names.map((name) => [name, read(name)]));
-  theme.series = read("series").split(/\s+/);
+  theme.series = Array.from({ length: SERIES }, (_, number) => read(`s${number}`));
   return theme;
 }
 
@@ -49,6 +52,19 @@ function readTheme() {
 function pixel(colour) {
   const [r, g, b] = [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
   return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+/* The spans in which the same number of faults was there, and how many; nothing where there was none. */
+function shadesOf(faults) {
+  const there = faults.filter((fault) => fault.applied);
+  const edges = [...there.map(({ from }) => [from, 1]), ...there.map(({ to }) => [to, -1])].sort((a, b) => a[0] - b[0]);
+  const found = [];
+  let open = 0;
+  edges.forEach(([at, by], i) => {
+    open += by;
+    if (open) found.push({ from: at, to: edges[i + 1][0], faults: open });
+  });
+  return found;
 }
 
 const PLAIN = [1, 2, 5];
@@ -122,6 +138,7 @@ class Track {
     this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${this.height}px`;
     this.image = null;
+    this.stale = true;
   }
 
   /* Others are drawn when the page is scrolled to them. */
@@ -134,6 +151,7 @@ class Track {
   time(x) { return this.stage.view.from + ((x - GUTTER) / this.plot) * this.stage.view.length; }
 
   draw() {
+    this.stale = false;
     const p = this.painter;
     p.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     p.fillStyle = this.stage.theme.ground;
@@ -147,15 +165,7 @@ class Track {
   ground(p, labelled = true) {
     const { view, theme } = this.stage;
     const bottom = this.plotHeight;
-    p.fillStyle = theme.shade;
-    for (const fault of this.stage.faults) {
-      if (fault.to < view.from || fault.from > view.to) continue;
-      const left = Math.max(GUTTER, this.x(fault.from));
-      const right = Math.min(GUTTER + this.plot, this.x(fault.to));
-      p.globalAlpha = fault === this.stage.pointedFault ? 0.35 : 0.09;
-      p.fillRect(left, 0, Math.max(1, right - left), bottom);
-    }
-    p.globalAlpha = 1;
+    this.shades(p, bottom);
     const step = nice((view.length / this.plot) * 90);
     p.strokeStyle = theme.line;
     p.fillStyle = theme.faint;
@@ -170,6 +180,32 @@ class Track {
     p.moveTo(GUTTER, bottom + 0.5);
     p.lineTo(GUTTER + this.plot, bottom + 0.5);
     p.stroke();
+  }
+
+  /* The darker the more faults there were, up to so many that what is drawn over them can be told. */
+  shades(p, bottom) {
+    const { theme, shades, pointedFault } = this.stage;
+    const most = new Uint8Array(Math.ceil(this.plot) + 1);
+    const columns = (from, to) => {
+      const left = Math.max(0, Math.floor(this.x(from) - GUTTER));
+      return [left, Math.min(most.length - 1, Math.max(left + 1, Math.round(this.x(to) - GUTTER)))];
+    };
+    for (const { from, to, faults } of shades) {
+      const [left, right] = columns(from, to);
+      for (let x = left; x < right; x++) most[x] = Math.max(most[x], Math.min(SHADES_MAX, faults));
+    }
+    p.fillStyle = theme.shade;
+    for (let x = 0, end; x < most.length; x = end) {
+      for (end = x + 1; most[end] === most[x];) end++;
+      p.globalAlpha = SHADE * most[x];
+      if (most[x]) p.fillRect(GUTTER + x, 0, end - x, bottom);
+    }
+    p.globalAlpha = 0.3;
+    if (pointedFault) {
+      const [left, right] = columns(pointedFault.from, pointedFault.to);
+      p.fillRect(GUTTER + left, 0, right - left, bottom);
+    }
+    p.globalAlpha = 1;
   }
 
   selection(p) {
@@ -193,10 +229,10 @@ class Track {
     p.restore();
   }
 
-  /* A picture of pixels over the plot, made by `fill(pixels, width, height)`. */
-  pixels(p, fill) {
-    const width = Math.max(1, Math.round(this.plot * this.ratio));
-    const height = Math.max(1, Math.round(this.plotHeight * this.ratio));
+  /* A picture of pixels over the plot, made by `fill(pixels, width, height)`; so many for each of the page's. */
+  pixels(p, fill, across, down) {
+    const width = Math.max(1, Math.round(this.plot * across));
+    const height = Math.max(1, Math.round(this.plotHeight * down));
     if (!this.image || this.image.width !== width || this.image.height !== height) {
       this.scratch.width = width;
       this.scratch.height = height;
@@ -207,7 +243,7 @@ class Track {
     fill(this.dots, width, height);
     this.scratch.getContext("2d").putImageData(this.image, 0, 0);
     p.imageSmoothingEnabled = false;
-    p.drawImage(this.scratch, GUTTER, 0, width / this.ratio, height / this.ratio);
+    p.drawImage(this.scratch, GUTTER, 0, width / across, height / down);
   }
 
   paint() {}

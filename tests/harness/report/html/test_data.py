@@ -69,6 +69,12 @@ def test_columns_say_what_the_history_says(asked: list[tuple[int, str, Any]]) ->
             assert row[5] == operation.invoke.key
 
 
+def test_operations_are_by_time_though_events_were_recorded_in_another_order() -> None:
+    events = [Op(0, 9, 0, "invoke", "read", "k"), Op(1, 5, 1, "invoke", "write", "k", 1)]
+    made = data(Plan(), events, Verdict("x", Status.VALID, ""), (), [])["ops"]
+    assert (made["start"], made["event"]) == ([5, 4], [1, 0])
+
+
 def test_an_operation_that_never_ended_has_no_duration_and_is_indefinite() -> None:
     made = columns(pair([Op(0, 5, 0, "invoke", "read", "k")]))
     assert (made["took"], made["outcome"], made["answered"]) == ([NONE], [2], [NONE])
