@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from checkers.history import Op, Operation
+from checkers.history import Op, Operation, seconds
 from checkers.models import Value, frozen, show
 
 READS: Final = frozenset({"read", "get"})
@@ -137,7 +137,7 @@ def _span(operation: Operation, completion: Op | None) -> str:
         return f"(from {begun}, never acknowledged)"
     if min(start, completion.time) < 0:
         return f"(events {operation.start} to {operation.end})"
-    return f"({start / 1e9:.3f} s to {completion.time / 1e9:.3f} s)"
+    return f"({seconds(start, completion.time)})"
 
 
 def counterexample(operations: Iterable[Operation]) -> list[dict[str, Any]]:

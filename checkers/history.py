@@ -137,6 +137,15 @@ def pair(history: Iterable[Op]) -> list[Operation]:
     return operations
 
 
+def seconds(start_ns: int, end_ns: int) -> str:
+    """From when to when, to the millisecond; to the microsecond where that would read as the same."""
+    for digits in (3, 6):
+        start, end = (f"{time / 1e9:.{digits}f} s" for time in (start_ns, end_ns))
+        if start != end:
+            break
+    return f"{start} to {end}"
+
+
 def _first(opened: tuple[int, Op]) -> int:
     return opened[0]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from checkers.history import Operation
+from checkers.history import Operation, seconds
 from checkers.linear.minimize import Core
 from checkers.linear.problem import Call, Problem
 from checkers.linear.search import Answer, Search
@@ -289,7 +289,7 @@ def _span(operation: Operation, end: int | None) -> str:
         acknowledged = "never acknowledged" if operation.outcome == "info" else "acknowledged later"
         return f"(from {start}, {acknowledged})"
     return (
-        f"({start} to {completion.time / 1e9:.3f} s)"
+        f"({seconds(invoke.time, completion.time)})"
         if timed
         else f"(events {operation.start} to {operation.end})"
     )

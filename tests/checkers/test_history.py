@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from checkers.history import NEMESIS, HistoryError, Op, pair
+from checkers.history import NEMESIS, HistoryError, Op, pair, seconds
 from tests.support.histories import history
 
 
@@ -58,3 +58,15 @@ def test_an_operation_has_a_process_and_an_f(op: Op, what: str) -> None:
 def test_a_completion_is_about_the_key_that_was_asked_for() -> None:
     with pytest.raises(HistoryError, match="invoked read of key a but completes read of key b"):
         pair([Op(process=0, f="read", key="a"), Op(process=0, type="ok", f="read", key="b")])
+
+
+@pytest.mark.parametrize(
+    ("start_ns", "end_ns", "told"),
+    [
+        (1_000_000_000, 2_500_400_000, "1.000 s to 2.500 s"),
+        (2_204_702_000, 2_204_854_000, "2.204702 s to 2.204854 s"),
+        (5, 5, "0.000000 s to 0.000000 s"),
+    ],
+)
+def test_times_are_told_as_exactly_as_it_takes(start_ns: int, end_ns: int, told: str) -> None:
+    assert seconds(start_ns, end_ns) == told
