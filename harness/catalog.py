@@ -147,7 +147,7 @@ def spares(faults: Sequence[str]) -> int:
 
 
 def _kv(plan: Plan) -> Kv:
-    bent = any(fault.partition(":")[0] in ("clock", "drift") for fault in plan.faults)
+    bent = any(fault.partition(":")[0] in ("clock", "strobe", "drift") for fault in plan.faults)
     keeps = _keeps_acknowledged(plan)
     return Kv(plan.level, plan.replication, not bent, plan.analysis_limit_s, keeps)
 

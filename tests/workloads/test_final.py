@@ -96,6 +96,7 @@ def op(process: int, f: str, value: object, told: object = None) -> list[Op]:
         ("quorum", "partition", True),
         ("quorum", "rot", True),
         ("quorum", "clock", False),
+        ("quorum", "strobe", False),
         ("quorum", "drift", False),
         ("r=3,w=1", "partition", True),
         ("r=3,w=1", "rot", False),
