@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from checkers.history import NEMESIS, Op
@@ -29,7 +30,7 @@ is not excused by how well it served before."""
 HARMLESS = frozenset(
     {"clock-bump", "clock-reset", "strobe", "strobe-end", "drift", "drift-end", "rot", "rot-survey"}
 )
-"""They keep nobody from answering."""
+"""They keep nobody from answering, but rot: of each key one copy may be no answer from then on."""
 
 SPOILING = frozenset({"files-flip", "files-truncate", "files-roll-back", "files-restore"})
 """The nodes that they name may end at any time from then on, when they find the damage."""
@@ -156,7 +157,9 @@ def should_serve(
 ) -> Callable[[Op, Op | None], tuple[str, ...]]:
     """A judge of (invocation, completion): if the store should have served it, by which coordinator, and that
     one in which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
-    weather = Weather(history)
+    events = list(history)
+    weather = Weather(events)
+    rotten_from = min([op.time for op in events if op.process == NEMESIS and op.f == "rot"], default=inf)
 
     def judge(invoke: Op, completion: Op | None) -> tuple[str, ...]:
         if completion is None or not isinstance(invoke.process, int):
@@ -175,7 +178,7 @@ def should_serve(
             needed = level.reads if isinstance(body, Get) else level.writes
             if isinstance(body, Get) and not codec.changes_nothing(invoke):
                 needed = max(level.reads, level.writes)  # it looks before it changes
-            if sky.reachable(node, replicas) < needed:
+            if sky.reachable(node, replicas) - (completion.time >= rotten_from) < needed:
                 return ()
         elif sky.spoiled:
             return ()

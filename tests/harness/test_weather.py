@@ -161,6 +161,18 @@ def test_clocks_and_single_rotten_copies_keep_nobody_from_answering(f: str) -> N
     assert served(fault(f, 10), "n3", LONG_AFTER, level="one")
 
 
+def test_where_copies_rot_what_needs_every_copy_that_is_left_is_not_owed() -> None:
+    history = fault("rot", 10, {"nodes": ["n1"]})
+    at = LONG_AFTER + S
+    assert served(history, OTHERS[0], 9 * S, level="all")
+    assert served(history, OTHERS[0], at, level="quorum")
+    assert not served(history, OTHERS[0], at, level="all")
+    assert not served(history, OTHERS[0], at, f="write", level="r=1,w=3")
+    away = fault("kill", 5, {"nodes": [REPLICAS[0]]})
+    assert served(away, OTHERS[0], at, level="quorum")
+    assert not served(away + history, OTHERS[0], at, level="quorum")
+
+
 def test_a_node_whose_files_were_damaged_owes_nothing_any_more_though_it_was_started() -> None:
     struck = REPLICAS[0]
     history = fault("files-flip", 10, {"nodes": [struck]}) + fault("files-start", 20, {"nodes": list(NODES)})
