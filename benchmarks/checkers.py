@@ -6,14 +6,15 @@ Generated histories are functions of their seed; what is printed beside the verd
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rich.table import Table
 
 from benchmarks import histories
+from benchmarks.judging import SIZE, Work, judged
 from checkers.causal import Causal
 from checkers.history import Op
 from checkers.ladder import Ladder
@@ -23,38 +24,19 @@ from checkers.sessions import Sessions, SiblingSessions
 from checkers.staleness import Staleness
 from checkers.verdict import Checker
 
-SIZE: Final = 100_000
-AIM: Final = "10 s"
 LAGS_ONE_IN: Final = 20
 """Of one in so many reads a copy lags."""
 
 
-class Work(NamedTuple):
-    what: str
-    checker: Checker
-    history: Callable[[], list[Op]]
-
-
 def table() -> Table:
-    result = Table(title=f"Checkers of weak consistency: CPU seconds for {SIZE:,} operations")
-    for heading in ("checker", "history", "verdict", "CPU s", "aim"):
-        result.add_column(heading, justify="right" if heading == "CPU s" else "left")
-    made: dict[str, list[Op]] = {}
-    for work in _work():
-        history = made.setdefault(work.what, []) or work.history()
-        made[work.what] = history
-        before = time.process_time()
-        verdict = work.checker.check(history)
-        seconds = time.process_time() - before
-        result.add_row(work.checker.name, work.what, verdict.status.value, f"{seconds:.2f}", AIM)
-    return result
+    return judged("Checkers of weak consistency", _work())
 
 
 def _work() -> Iterator[Work]:
     kinds: list[tuple[str, Callable[[], list[Op]]]] = [
-        ("one register, 1 % crashed", _right),
-        ("the same, one stale read", lambda: histories.with_stale_read(_right())),
-        ("50 keys, copies that lag", lambda: lagging(SIZE)),
+        ("one register, 1 % crashed", cache(_right)),
+        ("the same, one stale read", cache(lambda: histories.with_stale_read(_right()))),
+        ("50 keys, copies that lag", cache(lambda: lagging(SIZE))),
     ]
     for what, history in kinds:
         checkers: list[Checker] = [Sessions(), Causal(), Sequential(), Staleness(), Ladder()]

@@ -6,15 +6,15 @@ Generated histories are functions of their seed.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec.structs import replace
 from rich.table import Table
 
 from benchmarks import histories
+from benchmarks.judging import SIZE, Work, judged
 from checkers.agreement import CopiesAgree
 from checkers.carts import CartChecker
 from checkers.convergence import Convergence
@@ -26,31 +26,13 @@ from checkers.recovery import Healing, Recovery
 from checkers.set_full import SetFull
 from checkers.sets import SetAtEnd
 from checkers.unique_ids import UniqueIds
-from checkers.verdict import Checker
 
-SIZE: Final = 100_000
-AIM: Final = "10 s"
 CRASHED: Final = 0.001
 SETS: Final = 50
 
 
-class Work(NamedTuple):
-    what: str
-    checker: Checker
-    history: Callable[[], list[Op]]
-
-
 def table() -> Table:
-    result = Table(title=f"Checkers of collections: CPU seconds for {SIZE:,} operations")
-    for heading in ("checker", "history", "verdict", "CPU s", "aim"):
-        result.add_column(heading, justify="right" if heading == "CPU s" else "left")
-    for work in _work():
-        history = work.history()
-        before = time.process_time()
-        verdict = work.checker.check(history)
-        seconds = time.process_time() - before
-        result.add_row(work.checker.name, work.what, verdict.status.value, f"{seconds:.2f}", AIM)
-    return result
+    return judged("Checkers of collections", _work())
 
 
 def _work() -> Iterator[Work]:

@@ -167,9 +167,7 @@ class _Road:
     def __init__(self, link: Link, outgoing: trio.SocketStream) -> None:
         self._link = link
         self._outgoing = outgoing
-        self._enter, self._leave = trio.open_memory_channel[tuple[float, bytes | bytearray]](
-            _CHUNKS_UNDER_WAY
-        )
+        self._enter, self._leave = trio.open_memory_channel[_Chunk](_CHUNKS_UNDER_WAY)
         self._under_way = 0
         self._all_out = trio.Event()
 

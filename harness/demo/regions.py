@@ -151,17 +151,11 @@ class _Client(Struct, frozen=True):
         if ctx.time < self.due_ns:
             return Pending(self.due_ns)
         round_, step = divmod(self.done, 1 + READS)
-        rest = replace(self, done=self.done + 1)
+        op = Op(f="read", key=f"k{mix64(self.seed, self.done) % KEYS}")
         if step == 0:
-            return Op(
-                time=ctx.time,
-                process=ctx.processes[ctx.free[0]],
-                f="write",
-                key=f"k{self.seat.client}",
-                value=round_ + 1,
-            ), rest
-        key = f"k{mix64(self.seed, self.done) % KEYS}"
-        return Op(time=ctx.time, process=ctx.processes[ctx.free[0]], f="read", key=key), rest
+            op = Op(f="write", key=f"k{self.seat.client}", value=round_ + 1)
+        op = replace(op, time=ctx.time, process=ctx.processes[ctx.free[0]])
+        return op, replace(self, done=self.done + 1)
 
     def update(self, ctx: Context, event: Op) -> Generator:
         if event.type == "invoke":
