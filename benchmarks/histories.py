@@ -120,6 +120,17 @@ def register(values: int | None) -> Mix:
     return Mix(None, ask, apply)
 
 
+def deleted_register() -> Mix:
+    """Reads, and writes of values that are written once, or, one in seven, of nil."""
+
+    def ask(rng: Random, number: int) -> tuple[str, Any]:
+        if rng.randrange(2):
+            return "read", None
+        return "write", number if rng.randrange(7) else None
+
+    return register(None)._replace(ask=ask)
+
+
 def fifo_queue() -> Mix:
     """Each value is put in once. The state is the number of values taken and all values."""
 

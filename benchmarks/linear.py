@@ -125,6 +125,15 @@ def _generated() -> Iterator[Work]:
             UNIQUE,
             "15 s for 1,000,000",
         )
+    deleted = histories.deleted_register()
+    make = partial(histories.recorded, deleted, 100_000, 10, 0.01)
+    yield Work("the same, 1 in 7 writes is a delete", one("register", "valid", make), UNIQUE, "2 s")
+    yield Work(
+        "the same, one stale read",
+        one("register", "invalid", partial(_stale, deleted, 100_000, 0.01)),
+        UNIQUE,
+        "2 s",
+    )
     few = histories.register(5)
     make = partial(histories.recorded, few, 100_000, 10, 0.001)
     yield Work(

@@ -74,13 +74,6 @@ class Accesses:
     reads: int
     unclear: int
 
-    def writes_by_key(self) -> dict[str | None, list[Access]]:
-        found: dict[str | None, list[Access]] = {}
-        for access in self.all:
-            if access.writes:
-                found.setdefault(access.key, []).append(access)
-        return found
-
 
 # In words -----------------------------------------------------------------------------------------------
 

@@ -35,7 +35,6 @@ from checkers.sets import some
 from checkers.verdict import Status, Verdict
 
 CHANGES: Final = ("add", "remove")
-SHOWN: Final = 5
 
 
 NEVER: Final = 1 << 62

@@ -8,11 +8,13 @@ kinds of causal consistency it is the one that implies the session guarantees, w
 writes for all.
 
 Every rung but the last can only be broken by more of a history, never mended. So the first operation that
-breaks one is found by bisection over the beginnings of the history.
+breaks one is found by bisection over the beginnings of the history, the short ones first.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from checkers.accesses import CAS, READS, in_words, told
@@ -21,13 +23,34 @@ from checkers.convergence import Convergence
 from checkers.history import NEMESIS, Op, pair
 from checkers.linear import Linearizable
 from checkers.models import Value
+from checkers.readings import Readings
 from checkers.registers import as_register, without_versions
 from checkers.sequential import Sequential
 from checkers.sessions import Sessions
 from checkers.verdict import Status, Verdict
 
+BEGINNING: Final = 1_000
+"""The first beginning that is looked at has at most so many events."""
 EVENTUAL: Final = "eventual"
 RUNGS: Final = ("linearizable", "sequential", "causal", "sessions", EVENTUAL)
+
+
+@dataclass
+class Asked:
+    """A history, and how it is read, which several rungs ask for."""
+
+    history: list[Op]
+    initial: Value
+    refuted: bool = False
+    """It is known not to be linearizable, whatever a refused cas says of the value."""
+
+    @cached_property
+    def refused_cas(self) -> bool:
+        return any(op.type == "fail" and op.f == CAS for op in self.history)
+
+    @cached_property
+    def readings(self) -> Readings:
+        return Readings(self.history, self.initial, refuted=self.refuted)
 
 
 class Ladder:
@@ -92,29 +115,31 @@ class Ladder:
 
     def _rungs(self, history: list[Op]) -> dict[str, Verdict]:
         found: dict[str, Verdict] = {}
+        asked = Asked(history, self._initial)
         implied: Verdict | None = None
         for rung in RUNGS[:-1]:
             if implied is not None:
                 text = f"as it is {implied.checker}" if implied.status is Status.VALID else implied.summary
                 found[rung] = Verdict(rung, implied.status, text)
                 continue
-            found[rung] = self._judge(rung, history)
+            found[rung] = self._judge(rung, asked)
+            asked.refuted |= found[rung].status is Status.INVALID and not asked.refused_cas
             if found[rung].status in (Status.VALID, Status.VACUOUS):
                 implied = found[rung]
         found[EVENTUAL] = _eventual(history)
         return found
 
-    def _judge(self, rung: str, history: list[Op]) -> Verdict:
+    def _judge(self, rung: str, asked: Asked) -> Verdict:
         match rung:
             case "linearizable":
-                return self._linearizable(history)
+                return self._linearizable(asked.history)
             case "sequential":
-                refused = any(op.type == "fail" and op.f == CAS for op in history)
-                return Sequential(self._initial, self._steps, try_linearizable=refused).check(history)
+                checker = Sequential(self._initial, self._steps, try_linearizable=asked.refused_cas)
+                return checker.judge(asked.readings)
             case "causal":
-                return Causal("ccv", self._initial).check(history)
+                return Causal("ccv", self._initial).judge(asked.readings)
             case _:
-                return Sessions(self._initial).check(history)
+                return Sessions(self._initial).judge(asked.readings)
 
     def _linearizable(self, history: list[Op]) -> Verdict:
         events, model = as_register(history, self._initial)
@@ -130,12 +155,14 @@ class Ladder:
         return {**told(operation), "event": end - 1, "exact": exact, "told": in_words(operation)}
 
     def _shortest(self, rung: str, verdict: Verdict, history: list[Op]) -> tuple[int, bool]:
-        """How many events are the shortest beginning that breaks it, and whether that is certain."""
+        """How many events are the shortest beginning that breaks it, and whether that is certain. None is
+        looked at that is much longer than one that holds: what is broken early is found in short ones."""
         low, high, exact = 0, len(history), True
         guess = _over(verdict, high)
         while high - low > 1:
             middle = guess if low < guess < high else (low + high) // 2
-            found = self._judge(rung, history[:middle])
+            middle = min(middle, max(BEGINNING, 4 * low))
+            found = self._judge(rung, Asked(history[:middle], self._initial))
             if found.status is Status.INVALID:
                 high = middle
                 over = _over(found, high)

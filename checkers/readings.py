@@ -108,9 +108,10 @@ class _Origins:
 class Readings:
     """HistoryError if it is malformed or has operations other than reads, writes and cas (and `copies`, which
     are passed over). A value may be written as {"value": ..., "version": ...}, in completions too; versions
-    of one key compare as the store orders them."""
+    of one key compare as the store orders them. `refuted`: it is known not to be linearizable."""
 
-    def __init__(self, history: Sequence[Op], initial: Value = None) -> None:
+    def __init__(self, history: Sequence[Op], initial: Value = None, *, refuted: bool = False) -> None:
+        self._refuted = refuted
         self._history = history
         self._initial = initial
         self._origins = _Origins(frozen(initial))
@@ -148,7 +149,7 @@ class Readings:
 
     def linearizable(self) -> bool:
         """Then there is a reading in which nothing is wrong."""
-        return linearizable(self._history, self._initial)
+        return not self._refuted and linearizable(self._history, self._initial)
 
     def _few(self, counts: Iterable[int]) -> bool:
         most = min(READINGS_MAX, JUDGED_MAX // max(1, len(self.certain.all)))
@@ -180,21 +181,23 @@ def settled(
     readings: Readings, broken: Callable[[Accesses], Mapping[Name, Evidence]]
 ) -> tuple[dict[Name, Evidence], set[Name]]:
     """What is broken for certain, each with what shows it, and what nobody can tell. `broken` judges one
-    reading."""
-    found = dict(broken(readings.certain))
+    reading; what it finds in the certain one, it finds in all."""
     if not readings.certain.unclear:
+        return dict(broken(readings.certain)), set()
+    if readings.linearizable():
+        return {}, set()
+    tried = readings.tried()
+    always = dict(broken(next(tried)))
+    found = dict(broken(readings.certain)) if always else {}
+    if always.keys() <= found.keys():
         return found, set()
-    always: dict[Name, Evidence] | None = None
-    for reading in readings.tried():
+    for reading in tried:
         here = broken(reading)
-        always = dict(here) if always is None else {key: always[key] for key in always if key in here}
+        always = {key: always[key] for key in always if key in here}
         if always.keys() <= found.keys():
             return found, set()
-    always = always or {}
     if readings.exhaustive:
         return always | found, set()
-    if not found and readings.linearizable():
-        return {}, set()
     return found, always.keys() - found.keys()
 
 

@@ -52,7 +52,9 @@ class Causal:
         self._initial = initial
 
     def check(self, history: list[Op]) -> Verdict:
-        readings = Readings(history, self._initial)
+        return self.judge(Readings(history, self._initial))
+
+    def judge(self, readings: Readings) -> Verdict:
         certain = readings.certain
         figures = {"accesses": len(certain.all), "unclear_reads": certain.unclear}
         if certain.phantoms:

@@ -77,7 +77,7 @@ def read_history(
     nothing in it is an empty history.
     """
     path = Path(path)
-    builder = Builder(path, independent)
+    builder = Builder(independent)
     if allow_torn_tail and not head(path).strip():
         return []
     try:

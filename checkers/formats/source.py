@@ -58,9 +58,8 @@ def head(path: Path) -> str:
 class Builder:
     """Collects a file's operations, holding each to what a history may be (`checkers.history.Pairing`)."""
 
-    def __init__(self, path: Path, independent: bool) -> None:
+    def __init__(self, independent: bool) -> None:
         self.history: list[Op] = []
-        self._path = path
         self._independent = independent
         self._pairing = Pairing()
 

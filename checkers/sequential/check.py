@@ -57,7 +57,9 @@ class Sequential:
         self._steps = steps
 
     def check(self, history: list[Op]) -> Verdict:
-        readings = Readings(history, self._initial)
+        return self.judge(Readings(history, self._initial))
+
+    def judge(self, readings: Readings) -> Verdict:
         certain = readings.certain
         figures: dict[str, Any] = {"accesses": len(certain.all), "unclear_reads": certain.unclear, "steps": 0}
         if certain.phantoms:

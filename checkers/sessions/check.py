@@ -60,7 +60,9 @@ class Sessions:
         self._initial = initial
 
     def check(self, history: list[Op]) -> Verdict:
-        readings = Readings(history, self._initial)
+        return self.judge(Readings(history, self._initial))
+
+    def judge(self, readings: Readings) -> Verdict:
         certain = readings.certain
         figures = _figures(certain)
         if certain.phantoms:
@@ -94,23 +96,26 @@ def _judged(judged: Accesses) -> dict[Rule | None, Found]:
     """What contradicts each guarantee and, under None, all of them; nothing if they all hold at once."""
     order = Order(judged.all)
     found: dict[Rule | None, Found] = {}
-    if not order.contradictions(GUARANTEES)[1]:
+    knots = order.contradictions(GUARANTEES)[1]
+    if not knots:
         return found
     for rule in GUARANTEES:
-        alone = _contradiction(order, (rule,))
+        alone = _contradiction(order, (rule,), knots)
         if alone is not None:
             found[rule] = alone
     if Rule.MONOTONIC_WRITES not in found:
         for rule in GUARANTEES:
-            together = None if rule in found else _contradiction(order, (rule, Rule.MONOTONIC_WRITES))
+            rules = (rule, Rule.MONOTONIC_WRITES)
+            known = rule in found or rule is Rule.MONOTONIC_WRITES
+            together = None if known else _contradiction(order, rules, knots)
             if together is not None:
                 found[rule] = together
-    found[None] = next(iter(found.values()), None) or _at_once(order)
+    found[None] = next(iter(found.values()), None) or _at_once(order, knots)
     return found
 
 
-def _at_once(order: Order) -> Found:
-    joint = _contradiction(order, GUARANTEES)
+def _at_once(order: Order, knots: Sequence[Sequence[int]]) -> Found:
+    joint = _contradiction(order, GUARANTEES, knots)
     assert joint is not None
     return joint
 
@@ -130,15 +135,17 @@ def _broken(found: dict[Rule | None, Found], parts: tuple[Verdict, ...], figures
     return Verdict(Sessions.name, Status.INVALID, summary, figures | details, parts)
 
 
-def _contradiction(order: Order, rules: Sequence[Rule]) -> Found | None:
-    graph, knots = order.contradictions(rules)
+def _contradiction(order: Order, rules: Sequence[Rule], within: Sequence[Sequence[int]]) -> Found | None:
+    """`within`: the knots of all rules."""
+    graph, knots = order.contradictions(rules, within)
     if not knots:
         return None
     circle = _circle(order, graph, knots)
     place = {node: number for number, knot in enumerate(knots) for node in knot}
     violating: dict[int | str, set[int]] = {}
     for reason in order.reasons:
-        if reason.rule in rules and reason.tail in place and place[reason.tail] == place.get(reason.head):
+        knot = place.get(reason.tail)
+        if knot is not None and knot == place.get(reason.head) and reason.rule in rules:
             later = order.accesses[reason.later]
             violating.setdefault(later.process, set()).add(later.operation.start)
     used = [order.reasons[edge.why] for edge in circle]

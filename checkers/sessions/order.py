@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from checkers.accesses import INITIAL, UNSEEN, Access, Accesses
@@ -89,14 +90,30 @@ class Order:
         """Or an initial value."""
         return node < self._writes_end
 
-    def contradictions(self, rules: Collection[Rule]) -> tuple[Graph, list[list[int]]]:
+    def contradictions(
+        self, rules: Collection[Rule], within: Sequence[Sequence[int]] | None = None
+    ) -> tuple[Graph, list[list[int]]]:
         """The graph of these rules and the data (`why` is a place in `reasons`), and its knots of at least
-        two writes."""
+        two writes. `within`: the knots of more rules, outside of which there are none of fewer."""
+        tails, heads, by_rule = self._edges
+        kept = sorted(place for rule in (Rule.DATA, *dict.fromkeys(rules)) for place in by_rule[rule])
+        if within is not None:
+            knot_of = [-1] * self._size
+            for number, knot in enumerate(within):
+                for node in knot:
+                    knot_of[node] = number
+            kept = [place for place in kept if knot_of[tails[place]] == knot_of[heads[place]] >= 0]
         graph = Graph(self._size)
-        for place, (tail, head, rule, _, _) in enumerate(self.reasons):
-            if rule is Rule.DATA or rule in rules:
-                graph.add(tail, head, place)
+        graph.add_all([tails[place] for place in kept], [heads[place] for place in kept], kept)
         return graph, [knot for knot in graph.knots() if sum(map(self.is_write, knot)) > 1]
+
+    @cached_property
+    def _edges(self) -> tuple[list[int], list[int], dict[Rule, list[int]]]:
+        """By place in `reasons` the tails and the heads, and by rule the places."""
+        by_rule: dict[Rule, list[int]] = {rule: [] for rule in Rule}
+        for place, reason in enumerate(self.reasons):
+            by_rule[reason.rule].append(place)
+        return [reason.tail for reason in self.reasons], [reason.head for reason in self.reasons], by_rule
 
     def _add(self, tail: int, head: int, rule: Rule, earlier: int, later: int) -> None:
         if tail not in (-1, head):

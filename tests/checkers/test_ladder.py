@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from checkers import ladder
 from checkers.history import Op
-from checkers.ladder import RUNGS, Ladder
+from checkers.ladder import RUNGS, Asked, Ladder
 from checkers.verdict import Status, Verdict
 from tests.support.histories import history
+from tests.support.registers import Store
+from tests.support.registers import recorded as simulated
 from tests.support.replicas import recorded
 
 
@@ -111,6 +114,20 @@ def test_the_first_operation_that_breaks_the_next_level_is_told_not_just_any() -
     assert (first["event"], first["process"], first["exact"]) == (5, 1, True)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_the_first_that_is_told_is_the_one_found_by_judging_every_beginning(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ladder, "BEGINNING", 6)
+    store = Store(Random(seed), "stale reads", rarity=12)
+    events = [op for op in simulated(store, 60, 4, 2) if op.f != "cas"]
+    verdict = Ladder().check(events)
+    rung, first = verdict.details["next_up"], verdict.details["first"]
+    assert first["exact"]
+    holds = [Ladder().check(events[:end]).details["rungs"][rung] != "invalid" for end in range(len(events))]
+    assert first["event"] + 1 == holds.index(False)
+
+
 def test_a_write_that_turns_out_to_have_failed_breaks_it_by_its_answer() -> None:
     verdict = Ladder().check(history("0(w1 1(r 1)r1 0xw1"))
     assert verdict.details["first"]["event"] == 3
@@ -155,8 +172,8 @@ def test_a_refused_cas_breaks_linearizability_alone() -> None:
 class Hesitant(Ladder):
     """It decides nothing of short histories."""
 
-    def _judge(self, rung: str, history: list[Op]) -> Verdict:
-        return Verdict(rung, Status.UNKNOWN, "") if len(history) < 5 else super()._judge(rung, history)
+    def _judge(self, rung: str, asked: Asked) -> Verdict:
+        return Verdict(rung, Status.UNKNOWN, "") if len(asked.history) < 5 else super()._judge(rung, asked)
 
 
 def test_where_a_beginning_is_not_decided_the_first_operation_is_not_claimed_to_be_it() -> None:

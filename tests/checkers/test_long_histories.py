@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.histories import appends, recorded, register, with_stale_read
+from benchmarks.histories import Mix, appends, deleted_register, recorded, register, with_stale_read
 from checkers.history import Op, pair
 from checkers.linear import Linearizable, Stream
 from checkers.linear.problem import calls_of
@@ -24,9 +24,10 @@ def few_values(seed: int) -> list[Op]:
     [
         (few_values(1), Register()),
         (recorded(register(None), LENGTH, 10, 0.01), Register()),
+        (recorded(deleted_register(), LENGTH, 10, 0.01), Register()),
         (appends(4, 20, 800, 1, False), Kv()),
     ],
-    ids=["few values", "unique values", "appends"],
+    ids=["few values", "unique values", "with deletes", "appends"],
 )
 def test_a_linearizable_history_has_a_linearization_to_show(events: list[Op], model: Model) -> None:
     verdict = Linearizable(model, witness=True).check(events)
@@ -51,8 +52,9 @@ def test_a_stale_read_among_few_values_is_told_by_a_handful_of_operations(seed: 
     assert found == verdict.details["blocked_at"]
 
 
-def test_a_stale_read_among_unique_values_is_told_by_a_handful_of_operations() -> None:
-    events = with_stale_read(recorded(register(None), LENGTH, 10, 0.01))
+@pytest.mark.parametrize("mix", [register(None), deleted_register()], ids=["unique values", "with deletes"])
+def test_a_stale_read_among_unique_values_is_told_by_a_handful_of_operations(mix: Mix) -> None:
+    events = with_stale_read(recorded(mix, LENGTH, 10, 0.01))
     verdict = Linearizable(Register()).check(events)
     assert verdict.status is Status.INVALID
     assert verdict.details["minimal"]

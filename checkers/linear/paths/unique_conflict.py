@@ -29,7 +29,7 @@ class Conflict(NamedTuple):
     begins_as: State | Illegal
 
 
-class _Clue(NamedTuple):
+class Clue(NamedTuple):
     """A conflict by the positions at which some of its calls start or end. If all descend from one cluster,
     the conflict begins there."""
 
@@ -39,7 +39,7 @@ class _Clue(NamedTuple):
     begins_in: int = NOWHERE
 
 
-_NONE = _Clue(NEVER, (), ())
+_NONE = Clue(NEVER, (), ())
 
 
 def earliest_conflict(layout: Layout, model: Model) -> Conflict:
@@ -47,7 +47,7 @@ def earliest_conflict(layout: Layout, model: Model) -> Conflict:
     descent = _Descent(layout)
     clue = min([*_strays(layout), *_rootless(descent), *_rivals(descent), *_late(descent)], default=_NONE)
     clue = min(clue, _crossing(descent, clue.at))
-    return _conflict(layout, clue, model)
+    return conflict_of(layout, clue, model)
 
 
 def misplaced(layout: Layout, model: Model) -> Conflict | None:
@@ -60,8 +60,8 @@ def misplaced(layout: Layout, model: Model) -> Conflict | None:
             observed_end, observed_start = earliest[cluster]
             if end is not None and start > observed_end:
                 ends = (layout.first_end[cluster],)
-                first = min(first, _Clue(end, (observed_start, start), ends, cluster))
-    return None if first is _NONE else _conflict(layout, first, model)
+                first = min(first, Clue(end, (observed_start, start), ends, cluster))
+    return None if first is _NONE else conflict_of(layout, first, model)
 
 
 def _amid(layout: Layout, model: Model) -> dict[int, tuple[int, int]]:
@@ -136,34 +136,34 @@ class _Descent:
         return circle
 
 
-def _strays(layout: Layout) -> Iterator[_Clue]:
+def _strays(layout: Layout) -> Iterator[Clue]:
     """A read of a value that nobody brought."""
     for index in layout.strays:
         end = layout.calls[index].end
         assert end is not None
-        yield _Clue(end, (), (end,))
+        yield Clue(end, (), (end,))
 
 
-def _rootless(descent: _Descent) -> Iterator[_Clue]:
+def _rootless(descent: _Descent) -> Iterator[Clue]:
     """A change of a value that nobody brought, or that came of this change itself."""
     for cluster in descent.rootless:
-        yield _Clue(descent.known[cluster], (), (descent.known[cluster],))
+        yield Clue(descent.known[cluster], (), (descent.known[cluster],))
 
 
-def _rivals(descent: _Descent) -> Iterator[_Clue]:
+def _rivals(descent: _Descent) -> Iterator[Clue]:
     """Two changes of one value."""
     for elder, young in descent.after.items():
         if len(young) > 1:
             one, other = sorted(descent.known[cluster] for cluster in young)[:2]
-            yield _Clue(other, (), (one, other), elder)
+            yield Clue(other, (), (one, other), elder)
 
 
-def _late(descent: _Descent) -> Iterator[_Clue]:
+def _late(descent: _Descent) -> Iterator[Clue]:
     """A call that began when what must come after it in its chain had ended: an origin, or a read."""
     layout, known, after = descent.layout, descent.known, descent.after
     for cluster, (begun, first) in enumerate(zip(layout.begun, known, strict=True)):
         if first < begun:
-            yield _Clue(first, (begun,), (first,), layout.before.get(cluster, NOWHERE))
+            yield Clue(first, (begun,), (first,), layout.before.get(cluster, NOWHERE))
     if not after:
         return
     for index, cluster in zip(layout.reads, layout.read_of, strict=True):
@@ -171,7 +171,7 @@ def _late(descent: _Descent) -> Iterator[_Clue]:
             _, _, start, end, _ = layout.calls[index]
             ended = _nearest(descent, cluster, start)
             if ended is not None and end is not None:
-                yield _Clue(end, (start,), (ended,), cluster)
+                yield Clue(end, (start,), (ended,), cluster)
 
 
 def _nearest(descent: _Descent, cluster: int, before: int) -> int | None:
@@ -185,7 +185,7 @@ def _nearest(descent: _Descent, cluster: int, before: int) -> int | None:
     return None
 
 
-def _crossing(descent: _Descent, until: int) -> _Clue:
+def _crossing(descent: _Descent, until: int) -> Clue:
     """Two chains of which each has a call that ended before one of the other began; only what is complete
     before `until` counts. Calls are taken as they become known; `latest` holds, by chain, in the order of
     their first ends, the latest start so far."""
@@ -205,7 +205,7 @@ def _crossing(descent: _Descent, until: int) -> _Clue:
         if found > first_ends[rank]:
             other = latest.index(found)
             ends = (first_ends[rank], first_ends[other], at, latest_known[other])
-            return _Clue(at, (start, found), ends)
+            return Clue(at, (start, found), ends)
     return _NONE
 
 
@@ -277,19 +277,20 @@ class _Latest:
         return found
 
 
-def _conflict(layout: Layout, clue: _Clue, model: Model) -> Conflict:
+def conflict_of(layout: Layout, clue: Clue, model: Model) -> Conflict:
     core = _core(layout, clue, NOWHERE)
     if len(core) <= LONG or clue.begins_in == NOWHERE:
         return Conflict(clue.at, core, ILLEGAL)
     return Conflict(clue.at, _core(layout, clue, clue.begins_in), layout.state(clue.begins_in, model))
 
 
-def _core(layout: Layout, clue: _Clue, begins_in: int) -> tuple[Call, ...]:
+def _core(layout: Layout, clue: Clue, begins_in: int) -> tuple[Call, ...]:
     """The calls of the clue, and the origins of what they need, and so on, but not that of `begins_in`."""
     calls, origins = layout.calls, layout.origins
+    starts, ends = set(clue.starts), set(clue.ends)
     needs = {origins[cluster]: before for cluster, before in layout.before.items()}
     needs.update(zip(layout.reads, layout.read_of, strict=True))
-    found = {index for index, call in enumerate(calls) if call.start in clue.starts or call.end in clue.ends}
+    found = {index for index, call in enumerate(calls) if call.start in starts or call.end in ends}
     pending = sorted(found)
     while pending:
         cluster = needs.get(pending.pop(), NOWHERE)

@@ -27,8 +27,9 @@ class Layout:
     `begun`, where the origin started; `first_end` and `last_start` of the cluster's calls. `before`: the
     cluster that one made by a change comes right after. `heads`: the clusters of writes, and 0. `dropped`, by
     start: those whose origin need not have happened and which nobody needs; `could_follow` is `before` for
-    them. `reads` are indices, `read_of` their clusters; `strays` read what nobody brought; `observations` are
-    pure and need no single state."""
+    them. `reads` are indices, `read_of` their clusters; `strays` read what nobody brought; `unclear` read the
+    one value that several calls may have brought, `repeated` are its clusters; `observations` are pure and
+    need no single state."""
 
     calls: Sequence[Call]
     origins: list[int] = field(default_factory=lambda: [-1])
@@ -42,6 +43,8 @@ class Layout:
     reads: list[int] = field(default_factory=list)
     read_of: list[int] = field(default_factory=list)
     strays: list[int] = field(default_factory=list)
+    unclear: list[int] = field(default_factory=list)
+    repeated: list[int] = field(default_factory=list)
     observations: list[int] = field(default_factory=list)
 
     def state(self, cluster: int, model: Model) -> State:
@@ -53,7 +56,8 @@ class Layout:
 
 
 def lay_out(calls: Sequence[Call], model: Model) -> Layout | None:
-    """None if a call is of no kind that fits, or the origin of a value that is needed is ambiguous."""
+    """None if a call is of no kind that fits, or the origins of two values that are needed are ambiguous, or
+    those of one that a change needs or leaves."""
     layout = Layout(calls)
     left: list[State] = [model.initial]
     needed: list[State] = []
@@ -63,6 +67,8 @@ def lay_out(calls: Sequence[Call], model: Model) -> Layout | None:
     cluster_of = _cluster_of(left)
     find = cluster_of.get
     layout.read_of = [find(value, NOWHERE) for value in needed]
+    if AMBIGUOUS in layout.read_of and not _set_unclear_apart(layout, needed, left, changes):
+        return None
     wanted = set(layout.read_of)
     if AMBIGUOUS in wanted or not _link(layout, wanted, {c: find(v, NOWHERE) for c, v in changes.items()}):
         return None
@@ -133,6 +139,21 @@ def _link(layout: Layout, wanted: set[int], before_of: dict[int, int]) -> bool:
     layout.dropped = sorted(set(range(len(first_end))).difference(happened))
     layout.could_follow = {c: before_of[c] for c in layout.dropped if c in before_of}
     return AMBIGUOUS not in wanted
+
+
+def _set_unclear_apart(
+    layout: Layout, needed: list[State], left: list[State], changes: dict[int, State]
+) -> bool:
+    """False if they read several values, or one that a change leaves."""
+    homes = list(zip(layout.reads, layout.read_of, needed, strict=True))
+    values = {value for _, cluster, value in homes if cluster == AMBIGUOUS}
+    layout.repeated = [cluster for cluster, value in enumerate(left) if value in values]
+    if len(values) > 1 or any(cluster in changes for cluster in layout.repeated):
+        return False
+    layout.unclear = [index for index, cluster, _ in homes if cluster == AMBIGUOUS]
+    layout.reads = [index for index, cluster, _ in homes if cluster != AMBIGUOUS]
+    layout.read_of = [cluster for cluster in layout.read_of if cluster != AMBIGUOUS]
+    return True
 
 
 def _set_strays_apart(layout: Layout) -> None:
