@@ -29,7 +29,7 @@ STORM_SEEDS: Final = 2
 class Well(LocalHealth):
     """A node that never doubts itself."""
 
-    def worse(self, by: int = 1) -> None:
+    def worse(self) -> None:
         pass
 
     def overslept(self, due: int, now: int) -> bool:

@@ -22,7 +22,6 @@ import trio
 from store.config import Address, NodeConfig
 from store.core.messages import NODES_MAX
 from store.logs import event, log_to_stderr
-from store.net import certs
 from store.net.channel import plain_reason
 from store.net.security import PLAIN, Security, SecurityError, secret, tls
 from store.net.server import CONNECTIONS_MAX, REFUSALS_MAX
@@ -86,6 +85,8 @@ class _CannotListen(Exception):
 def _security(config: NodeConfig) -> Security:
     """Raises `SecurityError`."""
     if config.tls is not None:
+        from store.net import certs  # takes a while, and few nodes have one
+
         security = tls(*config.tls)
         days = certs.check(config.tls.cert, config.name)
         if days < DAYS_TO_RENEW:

@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 from msgspec.structs import replace
@@ -53,8 +53,10 @@ from store.net.wire import WireError, frame
 from store.persistence.disk import Batch, Disk
 from store.persistence.storage import Damaged, Storage, StorageError
 from store.web.http import HttpServer
-from store.web.metrics import Metrics, exposition
 from store.web.routes import Routes
+
+if TYPE_CHECKING:
+    from store.web.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +102,8 @@ class Runtime:
         self._metrics: Metrics | None = None
         self._http: HttpServer | None = None
         if http is not None:
+            from store.web.metrics import Metrics, exposition  # takes a while; most nodes do without
+
             self._metrics = Metrics()
             routes = Routes(self.ask, partial(exposition, self._metrics), self._usual_level)
             self._http = HttpServer(http, routes, security.token, security.context)

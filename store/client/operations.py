@@ -205,7 +205,7 @@ class Operations(ABC):
         return await self._ask(Locate(), Located, timeout_s)
 
     async def admin(self, action: str, timeout_s: float = TIMEOUT_S, **arguments: str) -> str:
-        """Carry out an operator's wish, one of `ADMIN`; a sentence on what came of it."""
+        """Carry out an operator's wish (`Admin`); a sentence on what came of it."""
         return (await self._ask(Admin(action, arguments), Done, timeout_s)).detail
 
     # ---------------------------------------------------------------------------------------------------

@@ -19,8 +19,8 @@ class LocalHealth:
         self.score = 0
         self._period_nanos = period_nanos
 
-    def worse(self, by: int = 1) -> None:
-        self.score = min(SCORE_MAX, self.score + by)
+    def worse(self) -> None:
+        self.score = min(SCORE_MAX, self.score + 1)
 
     def better(self) -> None:
         self.score = max(0, self.score - 1)

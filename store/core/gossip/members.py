@@ -30,11 +30,6 @@ def rank(news: News) -> Rank:
     return (news.incarnation, _SEVERITY[news.state], news.birth, news.address)
 
 
-def merged(one: News, other: News) -> News:
-    """What is to be believed of a node of which both have been heard."""
-    return max(one, other, key=rank)
-
-
 class Members:
     """The others; `up` holds those who are alive or suspected. `version` rises whenever one gets up or down.
     `owners` names those who have a part in the layout: they are never forgotten. `forgotten` is told of those

@@ -98,13 +98,6 @@ class Swim:
         """Suspected nodes are; where there is no gossip, everyone is."""
         return peer in self._up or self._quiet
 
-    def suspects(self) -> list[str]:
-        return self.members.having("suspect")
-
-    def dead(self) -> list[str]:
-        """Not those who have left."""
-        return self.members.having("dead")
-
     def address(self, peer: str) -> str:
         """Where `peer` listens, as far as is known; else empty."""
         if peer == self._port.name:

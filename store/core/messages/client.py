@@ -114,20 +114,22 @@ class Inspect(Struct, frozen=True, gc=False, array_like=True, tag=23):
 
 
 class Admin(Struct, frozen=True, gc=False, array_like=True, tag=22):
-    """An operator's wish; `action` is a key of `ADMIN`, `arguments` those that it names."""
+    """An operator's wish:
+
+    action   arguments
+    join     node, birth, address      a node that has no part yet becomes an owner
+    leave    node                      hand over what it owns, then it has no part any more; also a dead one,
+                                       or a joiner
+    replace  node, by, birth, address  a dead owner's part goes to a node that has none
+    bucket   bucket, n, conflict       a new bucket
+    repair                             compare and mend now all that the node shares with others, and answer
+                                       when done
+    scrub                              read now all that the node keeps, and mend what is damaged
+    """
 
     action: Annotated[str, Meta(max_length=32)]
     arguments: Annotated[dict[str, str], Meta(max_length=16)] = {}
 
-
-ADMIN: Final[dict[str, tuple[str, ...]]] = {
-    "join": ("node", "birth", "address"),  # a node that has no part yet becomes an owner
-    "leave": ("node",),  # hand over what it owns, then it has no part any more; also a dead one, or a joiner
-    "replace": ("node", "by", "birth", "address"),  # a dead owner's part goes to a node that has none
-    "bucket": ("bucket", "n", "conflict"),  # a new bucket
-    "repair": (),  # compare and mend now all that the node shares with others, and answer when done
-    "scrub": (),  # read now all that the node keeps, and mend what is damaged
-}
 
 KeyBody = Get | Put | Cas | Delete | Increment | ChangeElements | ChangeFields
 """What concerns one key."""

@@ -70,22 +70,20 @@ class Placement:
         name, slash, _ = key.partition("/")
         return buckets.get(name, self.default) if slash else self.default
 
-    def replicas(self, key: str, n: int | None = None) -> tuple[tuple[str, ...], ...]:
-        """The preference list of `key`; two while it moves. `n` as the bucket has it, or as given."""
-        if n is not None:
-            return self._replicas(key, n)
+    def replicas(self, key: str) -> tuple[tuple[str, ...], ...]:
+        """The preference list of `key`; two while it moves."""
         lists = self._lists.get(key)
         if lists is None:
             if len(self._lists) == LISTS_MAX:
                 self._lists.clear()
-            lists = self._lists[key] = self._replicas(key, None)
+            lists = self._lists[key] = self._replicas(key)
         return lists
 
-    def _replicas(self, key: str, n: int | None) -> tuple[tuple[str, ...], ...]:
-        old = self.rings[0].preference(key, n or self.bucket(key).n)
+    def _replicas(self, key: str) -> tuple[tuple[str, ...], ...]:
+        old = self.rings[0].preference(key, self.bucket(key).n)
         if not self.joint:
             return (old,)
-        new = self.rings[1].preference(key, n or self._in(self._next_buckets, key).n)
+        new = self.rings[1].preference(key, self._in(self._next_buckets, key).n)
         return (old,) if old == new else (old, new)
 
     def pullers(self, key: str) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ class Ring:
         if vnodes < 1:
             raise ValueError(f"vnodes must be at least 1, got {vnodes}")
         self.nodes = tuple(nodes)
-        self.vnodes = vnodes
         points = sorted((position(f"{node}#{i}"), node) for node in nodes for i in range(vnodes))
         self.positions = [at for at, _ in points]
         """Where each arc ends; arc i is [positions[i-1], positions[i]), and the first goes around."""

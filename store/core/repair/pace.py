@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from msgspec.msgpack import Encoder
 
-from store.core.machine import DamagedRecord
 from store.core.messages import ANSWERED_BY, Question
 from store.core.port import Port
 from store.core.procedure import Ask, Group, Procedure, Rest
@@ -57,13 +56,4 @@ def durable(port: Port, deadline: int) -> Procedure[bool]:
         if port.now >= deadline:
             return False
         yield Rest(_DISK_PAUSE_NANOS)
-    return True
-
-
-def readable(port: Port, key: str) -> bool:
-    """Whether the record under the storage key `key`, if there is one, is what was written there."""
-    try:
-        port.journal.get(key)
-    except DamagedRecord:
-        return False
     return True

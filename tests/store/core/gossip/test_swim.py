@@ -106,7 +106,7 @@ def test_every_live_node_learns_of_a_crash_and_nobody_else_dies(nodes: int, loss
     bus.until_seen("dead", "n2", wait_s(nodes))
     assert {heard.fields["node"] for heard in bus.told("member-dead")} == {"n2"}
     assert not bus.peers["n1"].swim.alive("n2")
-    assert bus.peers["n1"].swim.dead() == ["n2"]
+    assert bus.peers["n1"].swim.members.having("dead") == ["n2"]
 
 
 def test_without_loss_a_crash_is_known_soon() -> None:
@@ -203,7 +203,7 @@ def test_a_deaf_node_takes_the_others_for_dead_but_convinces_nobody() -> None:
     bus = settled(8, 5)
     bus.cut = {(f"n{i}", "n1") for i in range(2, 6)}
     bus.run(90)
-    assert len(bus.peers["n1"].swim.dead()) == 4
+    assert len(bus.peers["n1"].swim.members.having("dead")) == 4
     assert {heard.fields["node"] for heard in bus.told("member-dead") if heard.name != "n1"} == {"n1"}
     bus.cut = set()
     bus.run_until(bus.agree, 30)
@@ -236,7 +236,7 @@ def test_halves_that_have_declared_each_other_dead_find_together(nodes: int, los
     bus.split(left, right)
     bus.run(4 * wait_s(nodes))
     for peer in bus.running():
-        assert sorted(peer.swim.dead()) == sorted(right if peer.name in left else left)
+        assert sorted(peer.swim.members.having("dead")) == sorted(right if peer.name in left else left)
     told = len(bus.heard)
     bus.split()
     bus.run_until(bus.agree, 15)
@@ -249,7 +249,7 @@ def test_a_split_into_single_nodes_heals_too() -> None:
     bus = settled(11, 5)
     bus.split(*[[name] for name in bus.peers])
     bus.run(200)
-    assert all(len(peer.swim.dead()) == 4 for peer in bus.running())
+    assert all(len(peer.swim.members.having("dead")) == 4 for peer in bus.running())
     bus.split()
     bus.run_until(bus.agree, 20)
 
@@ -305,7 +305,7 @@ def test_who_leaves_is_not_alive_and_is_forgotten_in_the_end() -> None:
     bus.until_seen("left", "j", 5)
     bus.crash("j")
     assert not bus.peers["n1"].swim.alive("j")
-    assert bus.peers["n1"].swim.dead() == []
+    assert bus.peers["n1"].swim.members.having("dead") == []
     bus.run(FORGET_PERIODS + 10)
     assert "j" not in bus.peers["n1"].swim.members
     assert bus.peers["n1"].addresses["j"] == ""
@@ -320,7 +320,7 @@ def test_a_dead_owner_is_never_forgotten_but_a_dead_stranger_is() -> None:
     bus.crash("n3")
     bus.run(FORGET_PERIODS + 100)
     for name in ("n1", "n2"):
-        assert bus.peers[name].swim.dead() == ["n3"]
+        assert bus.peers[name].swim.members.having("dead") == ["n3"]
         assert "j" not in bus.peers[name].swim.members
 
 

@@ -93,8 +93,8 @@ def test_health_stays_within_its_scale() -> None:
     health = LocalHealth(SECOND)
     health.better()
     assert health.scaled(10) == 10
-    for _ in range(20):
-        health.worse(3)
+    for _ in range(2 * SCORE_MAX):
+        health.worse()
     assert health.scaled(10) == 10 * (SCORE_MAX + 1)
 
 
