@@ -10,8 +10,9 @@ setup: .venv/run.stamp
 run: setup
 	$(BIN)/harness run
 
+# One process more than the two cores that it is meant for: tests of real nodes wait most of their time.
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ from hypothesis import settings
 
 CORPORA = "STORMCELLAR_CORPORA"
 
-# A job in the background ignores these, and so would all that is started here.
+# A job in the background ignores these, one under nohup the first, and so would all that is started here.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 

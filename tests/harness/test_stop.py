@@ -72,7 +72,10 @@ def test_nothing_is_written_to_a_terminal_that_has_gone() -> None:
     ours, its = os.openpty()
     process = subprocess.Popen([sys.executable, "-c", script], stdout=its, stderr=its, start_new_session=True)
     os.close(its)
-    with open(ours, "rb") as terminal:
-        assert terminal.readline() == b"begun\r\n"
-    process.send_signal(signal.SIGHUP)
-    assert process.wait(10) == 7
+    try:
+        with open(ours, "rb") as terminal:
+            assert terminal.readline() == b"begun\r\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == 7
+    finally:
+        process.kill()

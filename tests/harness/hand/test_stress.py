@@ -61,7 +61,7 @@ def test_every_processor_is_in_use_until_it_ends(context: Context) -> None:
     ended = stress.stress_end(context, {})["ended"]["cpu"]
     assert (ended["left"], ended["ended_before"]) == (0, 0)
     assert ended["cpu_ms"] >= sum(again["cpu_ms"])
-    assert not set(busy) & see_all().keys()
+    until(lambda: not set(busy) & see_all().keys())  # what is left of one has no memory any more
     assert context.undo.open() == []
     assert stress.stress_end(context, {}) == {"ended": {}}
 
@@ -80,7 +80,7 @@ def test_memory_is_really_held_and_given_back(context: Context) -> None:
     assert Path(f"/proc/{hog}/oom_score_adj").read_text() == "1000\n"
     ended = stress.stress_end(context, {})["ended"]["memory"]
     assert ended["held_bytes"] >= LITTLE
-    assert hog not in see_all()
+    until(lambda: hog not in see_all())
 
 
 def test_no_more_is_taken_than_the_fraction_and_than_can_be_spared(
@@ -110,7 +110,7 @@ def test_the_undo_log_alone_is_enough_to_end_it(context: Context, tmp_path: Path
     busy = children(context, "cpu")
     (entry,) = UndoLog(tmp_path / "undo.jsonl").open()
     assert stress.undo(entry.args) == "cpu stress was ended"
-    assert not set(busy) & see_all().keys()
+    until(lambda: not set(busy) & see_all().keys())
     assert stress.undo(entry.args) == "cpu stress is not there any more"
     stranger: dict[str, Any] = {**entry.args, "pid": os.getpid(), "start": 0}
     assert stress.undo(stranger) == "cpu stress is not there any more"
