@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from harness.cluster.base import Cluster
-from harness.cluster.hosts.cluster import HostCluster
-from harness.cluster.hosts.ground import Ground, HostsFile, OwnLab, StandingLab
 from harness.cluster.local import LocalCluster
 from harness.cluster.pace import PACE
-from harness.cluster.session import CONNECT_LIMIT_S
 from harness.cluster.sim import SimCluster, SimOptions
-from harness.doctor.preflight import preflight
 from harness.ledger import Requested
 from harness.plan import Plan, PlanError
-from harness.systems.store import BundledStore
+from harness.run import Faults
+from nemesis.base import Fault, Shared
 from nemesis.compose import FAULTS, Nemesis, parse_faults
 from nemesis.membership import MembershipFault
 from nemesis.targets import ByRoles, check_roles
@@ -75,11 +70,11 @@ CLUSTERS: dict[str, ClusterKind] = {
     ),
     "netns": ClusterKind(
         "hosts in network namespaces of this machine, reached by SSH (Linux, root)",
-        lambda plan: _on_hosts(plan, StandingLab(plan.lab) if plan.lab else OwnLab()),
+        lambda plan: _on_hosts(plan),
     ),
     "ssh": ClusterKind(
         "any hosts that are reached by SSH, named in a file: virtual machines, the Vagrant lab",
-        lambda plan: _on_hosts(plan, HostsFile(Path(plan.nodes_file))),
+        lambda plan: _on_hosts(plan),
     ),
 }
 
@@ -88,15 +83,14 @@ class Pieces(NamedTuple):
     """What a plan names, made."""
 
     workload: Workload
-    nemesis: Nemesis
+    nemesis: Faults
     requested: tuple[Requested, ...]
     cluster: Cluster
 
 
 def assemble(plan: Plan) -> Pieces:
     """Raises `PlanError` for a name that there is not, or a fault that the cluster cannot make."""
-    plan.validate()
-    workload = _named(WORKLOADS, "--workload", plan.workload).make(plan)
+    workload, _ = asked_for(plan)
     cluster = _named(CLUSTERS, "--cluster", plan.cluster).make(plan)
     nemesis, requested = faults_for(plan.faults, plan.nodes, cluster)
     if plan.stop_on_violation and workload.stream() is None:
@@ -105,6 +99,17 @@ def assemble(plan: Plan) -> Pieces:
             "register and queue, and kv at level linearizable, can be stopped"
         )
     return Pieces(workload, nemesis, requested, cluster)
+
+
+def asked_for(plan: Plan) -> tuple[Workload, tuple[Requested, ...]]:
+    """What judging needs of it, wherever that is done: a system on hosts need not be here. Raises as
+    `assemble`."""
+    plan.validate()
+    try:
+        nemesis = Nemesis(parse_faults(plan.faults, plan.nodes))
+    except ValueError as error:
+        raise PlanError(f"--faults: {error}") from None
+    return _named(WORKLOADS, "--workload", plan.workload).make(plan), _requested(nemesis)
 
 
 def faults_for(
@@ -121,7 +126,15 @@ def faults_for(
                 check_roles(fault.name, fault.roles, cluster)
     except ValueError as error:
         raise PlanError(f"--faults: {error}") from None
-    return nemesis, tuple(Requested(fault.name, fault.begins, fault.ends) for fault in nemesis.faults)
+    return nemesis, _requested(nemesis)
+
+
+def _requested(nemesis: Nemesis) -> tuple[Requested, ...]:
+    def one(fault: Fault) -> Requested:
+        undone_by = fault.undone_by if isinstance(fault, Shared) else frozenset()
+        return Requested(fault.name, fault.begins, fault.ends, undone_by)
+
+    return tuple(one(fault) for fault in nemesis.faults)
 
 
 def _sim(plan: Plan) -> SimCluster:
@@ -129,16 +142,10 @@ def _sim(plan: Plan) -> SimCluster:
     return SimCluster(plan.nodes, plan.replication, plan.seed, options)
 
 
-def _on_hosts(plan: Plan, ground: Ground) -> HostCluster:
-    return HostCluster(
-        ground,
-        plan.nodes,
-        spares(plan.faults),
-        BundledStore(plan.replication, max(CONNECT_LIMIT_S, plan.op_timeout_s)),
-        silence_s=plan.heal_after_s,
-        faults=plan.faults,
-        preflight=partial(preflight, plan.faults),
-    )
+def _on_hosts(plan: Plan) -> Cluster:
+    from harness.on_hosts import on_hosts  # brings SSH with it, which takes a while to import
+
+    return on_hosts(plan, spares(plan.faults))
 
 
 def spares(faults: Sequence[str]) -> int:

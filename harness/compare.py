@@ -177,11 +177,6 @@ def as_json(found: Comparison) -> dict[str, Any]:
     return made
 
 
-def summarize(run: RunDir) -> Side:
-    """One run, for a list of them. Raises `PlanError` and `HistoryError`."""
-    return _side(run)[0]
-
-
 def read_headline(run: RunDir) -> Headline | None:
     """None if it was not judged, or if its results cannot be read."""
     return _read(run.results, Headline)

@@ -8,21 +8,27 @@ counter showed that it bit) and healed. A run whose faults did not bite has show
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from checkers.history import NEMESIS, Op
 from checkers.verdict import Status, Verdict, worst
+from harness.cluster.base import Evidence
+
+TOLD: Final = frozenset(Evidence.__struct_fields__)
+"""Of a completion's value, what is evidence; the rest is what was chosen."""
 
 
 class Requested(NamedTuple):
-    """A fault that was asked for: its name, and the `f`s of its operations that inject and that heal."""
+    """A fault that was asked for: its name, and the `f`s of its operations that inject and that heal; and of
+    other faults' that undo it as well, whose evidence is theirs."""
 
     name: str
     begins: frozenset[str]
     ends: frozenset[str]
+    undone_by: frozenset[str] = frozenset()
 
 
 class Entry(Struct, frozen=True):
@@ -43,6 +49,11 @@ class Entry(Struct, frozen=True):
     healed_s: float | None = None
     error: str | None = None
 
+    @property
+    def left_alone(self) -> bool:
+        """Nothing was done, so it was over at once."""
+        return self.applied_s is not None and self.healed_s == self.applied_s
+
 
 def ledger(history: Iterable[Op], requested: Sequence[Requested]) -> list[Entry]:
     """Every injection of the requested faults, in the order in which they were intended.
@@ -51,18 +62,20 @@ def ledger(history: Iterable[Op], requested: Sequence[Requested]) -> list[Entry]
     counts as well. An injection that ended in an error may be there all the same, so it is healed too.
     """
     begins = {f: fault.name for fault in requested for f in fault.begins}
-    ends = {f: fault.name for fault in requested for f in fault.ends}
+    own = {(fault.name, f) for fault in requested for f in fault.ends}
+    others = {(fault.name, f) for fault in requested for f in fault.undone_by}
     entries: list[Entry] = []
     for invoked, completed in _operations(history):
         if invoked.f in begins:
             entries.append(_injected(begins[invoked.f], invoked, completed))
-        elif invoked.f in ends and completed is not None:
-            entries = [
-                _healed(entry, completed)
-                if entry.fault == ends[invoked.f] and entry.healed_s is None
-                else entry
-                for entry in entries
-            ]
+        elif completed is not None:
+            for number, entry in enumerate(entries):
+                if entry.healed_s is not None:
+                    continue
+                if (entry.fault, invoked.f) in own:
+                    entries[number] = _healed(entry, completed)
+                elif (entry.fault, invoked.f) in others and completed.error is None:
+                    entries[number] = replace(entry, healed_s=_seconds(completed))
     return entries
 
 
@@ -99,7 +112,10 @@ def _injected(fault: str, invoked: Op, completed: Op | None) -> Entry:
         return replace(entry, error=str(completed.error))
     bit, detail = _evidence(completed)
     chosen = _chosen(completed, invoked.value)
-    return replace(entry, value=chosen, applied_s=_seconds(completed), observed=bit, evidence=detail)
+    over_s = None if _begun(completed) else _seconds(completed)
+    return replace(
+        entry, value=chosen, applied_s=_seconds(completed), observed=bit, evidence=detail, healed_s=over_s
+    )
 
 
 def _healed(entry: Entry, completed: Op) -> Entry:
@@ -122,11 +138,15 @@ def _evidence(completed: Op) -> tuple[bool | None, str]:
     return bool(value["bit"]), str(value.get("detail", ""))
 
 
+def _begun(completed: Op) -> bool:
+    return not isinstance(completed.value, dict) or completed.value.get("begun") is not False
+
+
 def _chosen(completed: Op, before: Any) -> Any:
     """What was struck: the nodes with a role are known only when it is done."""
     if not isinstance(completed.value, dict):
         return before
-    return {name: part for name, part in completed.value.items() if name not in ("bit", "detail")} or before
+    return {name: part for name, part in completed.value.items() if name not in TOLD} or before
 
 
 def _seconds(op: Op) -> float:

@@ -40,7 +40,10 @@ SERVICE: Final = "service"
 SIMULATED: Final = frozenset({"sim"})
 """The clusters that run in virtual time, and where a seed fixes the whole history."""
 
+STORE: Final = "store"
+"""The name of the system that is bundled."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_SYSTEM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
 _FAULT = re.compile(r"([a-z][a-z0-9-]*)(:[A-Za-z0-9][A-Za-z0-9.+@=*?/_-]*)?")
 
@@ -57,8 +60,10 @@ def node_names(count: int) -> tuple[str, ...]:
 class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`rate` is operations per second over all clients. `faults` are specs, `name` or `name:choice`.
     `nodes_file` (cluster `ssh`) and `lab` (`netns`; empty: one made for the run) say where the hosts are,
-    which undo everything by themselves when they have not heard of the harness for `heal_after_s`. `argv`
-    and `versions` say how and with what the run was made; nothing depends on them."""
+    which undo everything by themselves when they have not heard of the harness for `heal_after_s`; `system`
+    is what runs on them, the bundled store or `MODULE:CLASS` of somebody's own. `demo` (`NAME/PART`, empty
+    for most) is whose part the run is: then that says what is asked and what goes wrong, and repeats it.
+    `argv` and `versions` say how and with what the run was made; nothing depends on them."""
 
     workload: str = "register"
     level: str = "linearizable"
@@ -66,6 +71,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     nodes_file: str = ""
     lab: str = ""
     heal_after_s: float = 10.0
+    system: str = STORE
     nodes: tuple[str, ...] = node_names(5)
     replication: int = 3
     faults: tuple[str, ...] = DEFAULT_FAULTS
@@ -77,6 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     analysis_limit_s: float = 60.0
     stop_on_violation: bool = False
     seed: int = 0
+    demo: str = ""
     argv: tuple[str, ...] = ()
     versions: dict[str, str] = {}
 
@@ -99,6 +106,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         _check_figure("--analysis-limit", self.analysis_limit_s, DAY_S, "seconds")
         _check_figure("--heal-after", self.heal_after_s, 3600, "seconds", least=2)
         check_ground(self.cluster, self.nodes_file, self.lab)
+        _check_system(self.system, self.cluster, self.faults)
         _demand(0 <= self.seed <= SEED_MAX, "--seed", str(self.seed), "a whole number from 0 to 2^63-1")
 
 
@@ -154,7 +162,7 @@ def from_json(data: bytes, source: str) -> Plan:
     """Raises `PlanError`, which names `source`; the plan is not validated."""
     try:
         return msgspec.json.decode(data, type=Plan)
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own errors, and what it lets through
         raise PlanError(f"{source} is not a plan: {error}") from None
 
 
@@ -174,13 +182,15 @@ def load(path: Path) -> Plan:
 
 def replay_command(plan: Plan) -> str:
     """The shell command that runs this plan again: the options that are not the defaults, and the seed. Of
-    somebody's own service it is the command of the test (`harness/plugin/`)."""
+    somebody's own service it is the command of the test (`harness/plugin/`), of a demo's part the demo."""
     if plan.cluster == SERVICE:
         return shlex.join(plan.argv)
-    words = ["harness", "run"]
+    words, options = ["harness", "run"], _OPTIONS
+    if plan.demo:
+        words, options = ["harness", "demo", plan.demo.partition("/")[0]], _GROUND
     count = len(plan.nodes)
     defaults = Plan(faults=default_faults(plan.cluster, count), replication=default_replication(count))
-    for field, flag, write in _OPTIONS:
+    for field, flag, write in options:
         value = getattr(plan, field)
         if value != getattr(defaults, field):
             words += [flag, write(value)]
@@ -197,13 +207,17 @@ def _nodes_text(nodes: tuple[str, ...]) -> str:
     return str(len(nodes)) if nodes == node_names(len(nodes)) else ",".join(nodes)
 
 
-_OPTIONS: Final[tuple[tuple[str, str, Callable[..., str]], ...]] = (
-    ("workload", "--workload", str),
-    ("level", "--level", str),
+_GROUND: Final[tuple[tuple[str, str, Callable[..., str]], ...]] = (
     ("cluster", "--cluster", str),
     ("nodes_file", "--nodes-file", str),
     ("lab", "--lab", str),
+)
+_OPTIONS: Final[tuple[tuple[str, str, Callable[..., str]], ...]] = (
+    ("workload", "--workload", str),
+    ("level", "--level", str),
+    *_GROUND,
     ("heal_after_s", "--heal-after", _figure),
+    ("system", "--system", str),
     ("nodes", "--nodes", _nodes_text),
     ("replication", "--replication", str),
     ("faults", "--faults", lambda faults: ",".join(faults) or "none"),
@@ -229,6 +243,16 @@ def _check_figure(flag: str, value: float, most: float, unit: str, least: float 
     low = f"from {least:g}" if least else "more than 0"
     fits = math.isfinite(value) and value > 0 and least <= value <= most
     _demand(fits, flag, _figure(value) if math.isfinite(value) else str(value), f"{low} to {most} {unit}")
+
+
+def _check_system(system: str, cluster: str, faults: tuple[str, ...]) -> None:
+    if system == STORE:
+        return
+    _demand(bool(_SYSTEM.fullmatch(system)), "--system", repr(system), f"{STORE}, or MODULE:CLASS")
+    if cluster not in ("netns", "ssh"):
+        raise PlanError(f"--system {system} is only for --cluster netns and ssh, and this is {cluster}")
+    if "membership" in [fault.partition(":")[0] for fault in faults]:
+        raise PlanError(f"--faults: nobody here knows how {system} changes its members, so no membership")
 
 
 def _check_nodes(nodes: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from harness.weather import HARMLESS
 
 def healings(entries: Sequence[Entry]) -> list[Healing]:
     """In order of time."""
-    harmful = [entry for entry in entries if entry.f not in HARMLESS]
+    harmful = [entry for entry in entries if entry.f not in HARMLESS and not entry.left_alone]
     healed = sorted({entry.healed_s for entry in harmful if entry.healed_s is not None})
     found: list[Healing] = []
     for at in healed:

@@ -15,7 +15,7 @@ import trio
 from checkers.history import Op
 from checkers.linear import Stream
 from harness.client import Codec
-from harness.cluster.base import Cluster, ClusterError
+from harness.cluster.base import Cluster, ClusterError, Noting
 from harness.cluster.sim import SimCluster
 from harness.draw import fork
 from harness.generator import Generator
@@ -62,12 +62,13 @@ class Faults(Protocol):
 @dataclass(slots=True)
 class Recorded:
     """What a run left. `interrupted_s`: when it was told to stop early, in seconds since its start.
-    `failures`: why it could not start or not go on, a sentence each."""
+    `failures`: why it could not start or not go on, a sentence each; `notes`: what else is to be told."""
 
     history: list[Op] = field(default_factory=list)
     digest: str = ""
     interrupted_s: float | None = None
     failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
@@ -220,6 +221,8 @@ class _Run:
         finally:
             sightings.close()
             self.recorded.failures += self.cluster.unexpected_deaths()
+            if isinstance(self.cluster, Noting):
+                self.recorded.notes += self.cluster.notes()
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> BaseException:

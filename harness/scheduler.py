@@ -12,7 +12,6 @@ Every event is journaled in one place here: it gets its index and its time, whic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace as with_fields
@@ -70,11 +69,6 @@ class Scheduler:
         self._outstanding: dict[Thread, Op] = {}
         self._foreseen: tuple[Op, Generator | None] | None = None
         """What the generator gave for later, as long as nothing has happened since."""
-
-    @property
-    def outstanding(self) -> Mapping[Thread, Op]:
-        """The invocations that have not been completed, as journaled."""
-        return MappingProxyType(self._outstanding)
 
     def poll(self, now: int) -> Step:
         """What to do at `now` (ns since the start); raises `GeneratorError`."""

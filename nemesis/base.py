@@ -46,6 +46,13 @@ class Preparing(Protocol):
     prepares: frozenset[str]
 
 
+@runtime_checkable
+class Shared(Protocol):
+    """A fault that the healing of others undoes as well. `undone_by`: their `f`s."""
+
+    undone_by: frozenset[str]
+
+
 def operations(fault: Fault) -> frozenset[str]:
     """All `f`s of a fault."""
     return fault.begins | fault.ends | (fault.prepares if isinstance(fault, Preparing) else frozenset())

@@ -1,5 +1,6 @@
 """Wall clocks that jump, jump forth and back, or run at a wrong rate, and are set right again (after
-jepsen.nemesis.time). All three are healed by the same: every clock is made right."""
+jepsen.nemesis.time). Each is healed by the same: every clock is made right, and so the others are healed as
+well."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ EXPONENT_MIN: Final = 2
 EXPONENT_MAX: Final = 18
 PERIOD_EXPONENT_MAX: Final = 10
 RATE_EXPONENT_MAX: Final = 14
+ENDS: Final = frozenset({"clock-reset", "strobe-end", "drift-end"})
 
 
 class _ClockFault:
@@ -33,6 +35,7 @@ class _ClockFault:
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
         self.begins = frozenset({self.begin})
         self.ends = frozenset({self.end})
+        self.undone_by = ENDS - self.ends
         self._nodes = tuple(nodes)
         self._allowed = parse_target(self.name, choice, self.targets, nodes, roles=True)
         self.roles = roles_of(self._allowed, nodes)

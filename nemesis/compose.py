@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from checkers.history import Op
@@ -103,5 +104,5 @@ class Nemesis:
             return replace(op, type="info", error=str(error))
         except Exception as error:
             return replace(op, type="info", error=f"{type(error).__name__}: {error}")
-        value = {**(op.value or {}), "bit": evidence.bit, "detail": evidence.detail}
+        value = {**(op.value or {}), **msgspec.to_builtins(evidence)}
         return replace(op, type="info", value=value)

@@ -13,7 +13,7 @@ from harness.draw import choice, fork
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
-from nemesis.targets import Target, draw_injection, nodes_of, parse_target, roles_of
+from nemesis.targets import Target, draw_injection, nodes_of, parse_kind, parse_target, roles_of
 
 KINDS: Final = {"full": ("one", "minority"), "slow": ("one", "minority", "all")}
 """What may happen to disks, and to how many at a time."""
@@ -28,14 +28,10 @@ class DiskFault:
     ends = frozenset({"disk-mend"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        kind, at, target = (choice or "").partition("@")
-        if choice is not None and kind not in KINDS:
-            raise ValueError(f"disk:{choice}: must be {', '.join(KINDS)}, and after that @TARGET if you like")
         self._nodes = tuple(nodes)
-        kinds = KINDS if choice is None else {kind: KINDS[kind]}
+        kinds, target = parse_kind(self.name, choice, KINDS)
         self._kinds = {
-            kind: parse_target(f"disk:{kind}", target if at else None, default, nodes, roles=True)
-            for kind, default in kinds.items()
+            kind: parse_target(f"disk:{kind}", target, KINDS[kind], nodes, roles=True) for kind in kinds
         }
         self.roles = frozenset[str]().union(*(roles_of(allowed, nodes) for allowed in self._kinds.values()))
 

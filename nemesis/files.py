@@ -16,6 +16,7 @@ from harness.cluster.base import Cluster, Evidence, Files, Kill
 from harness.draw import choice, fork, uniform_int
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
+from nemesis.process import start_again
 from nemesis.schedule import fault_cycle
 from nemesis.targets import SIZES, Target, draw_injection, nodes_of, parse_target, roles_of
 
@@ -86,8 +87,7 @@ class FilesFault:
             raise unsupported(self.name, cluster)
         match op.f:
             case "files-start":
-                started = await cluster.start(nodes_of(op))
-                return msgspec.structs.replace(started, bit=False)  # which says nothing of the damage
+                return await start_again(op, cluster)
             case "files-snapshot":
                 return await cluster.snapshot(nodes_of(op))
         damage = msgspec.convert(op.value, Damage)

@@ -14,9 +14,11 @@ from harness.draw import choice, fork
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
+from nemesis.targets import Target, draw_injection, parse_kind, parse_target, roles_of
 
 ATTEMPT_S_MAX: Final = 10.0
 KINDS: Final = ("leave", "join", "replace", "wipe")
+TARGETS: Final = ("one",)
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -32,7 +34,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 class MembershipFault:
-    """`choice` is one of `KINDS`; without one, each injection draws one."""
+    """`choice` is `KIND[@TARGET]`, with one of `KINDS`, and a target of which one node is drawn; without one,
+    each injection draws a kind. Who joins is always a spare."""
 
     name = "membership"
     summary = "let owners leave, spares join, dead nodes be replaced, a node lose its disk; then restore"
@@ -40,10 +43,12 @@ class MembershipFault:
     ends = frozenset({"members-restore"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        if choice is not None and choice not in KINDS:
-            raise ValueError(f"membership:{choice}: must be {', '.join(KINDS)}")
         self._nodes = tuple(nodes)
-        self._kinds = KINDS if choice is None else (choice,)
+        self._kinds, target = parse_kind(self.name, choice, KINDS)
+        if self._kinds == ("join",) and target is not None:
+            raise ValueError(f"membership:{choice}: a join has no target, as it is always a spare that joins")
+        self._allowed = parse_target(f"membership:{self._kinds[0]}", target, TARGETS, nodes, roles=True)
+        self.roles = roles_of(self._allowed, nodes)
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Membership)
@@ -73,7 +78,9 @@ class MembershipFault:
                 return await cluster.replace(node, cluster.spares[0])
         return await cluster.wipe(node)
 
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        return nemesis_op(f, msgspec.to_builtins(Change([choice(fork(seed, "node"), target.nodes)])))
+
     def _inject(self, seed: int) -> Op:
         kind = choice(fork(seed, "kind"), self._kinds)
-        node = choice(fork(seed, "node"), self._nodes)
-        return nemesis_op(f"member-{kind}", msgspec.to_builtins(Change([node])))
+        return draw_injection(self, f"member-{kind}", self._allowed, self._nodes, seed)

@@ -17,7 +17,7 @@ from harness.draw import choice, fork
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
-from nemesis.targets import draw_target
+from nemesis.targets import Target, draw_injection, parse_kind, parse_target, roles_of
 
 DELAYS_MS: Final = (10, 20, 50, 100, 200)
 FRACTIONS: Final = (0.05, 0.1, 0.2, 0.3, 0.4)
@@ -57,7 +57,7 @@ class Shaped(msgspec.Struct, frozen=True):
 
 
 class PacketsFault:
-    """`choice` is one of `KINDS`; without one, each injection draws one."""
+    """`choice` is `KIND[@TARGET]`, with one of `KINDS`; without one, each injection draws a kind."""
 
     name = "packets"
     summary = "delay, lose, double, reorder or spoil packets between nodes, or limit their rate; then no more"
@@ -65,10 +65,10 @@ class PacketsFault:
     ends = frozenset({"packets-end"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        if choice is not None and choice not in KINDS:
-            raise ValueError(f"packets:{choice}: must be {', '.join(KINDS)}")
         self._nodes = tuple(nodes)
-        self._kinds = tuple(KINDS) if choice is None else (choice,)
+        self._kinds, target = parse_kind(self.name, choice, KINDS)
+        self._allowed = parse_target(f"packets:{self._kinds[0]}", target, TARGETS, nodes, roles=True)
+        self.roles = roles_of(self._allowed, nodes)
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Packets)
@@ -87,9 +87,10 @@ class PacketsFault:
         chosen = msgspec.convert(op.value, Shaped)
         return await cluster.shape(tuple(chosen.nodes), chosen.behaviour)
 
-    def _inject(self, seed: int) -> Op:
+    def aim(self, f: str, target: Target, seed: int) -> Op:
         kind = choice(fork(seed, "kind"), self._kinds)
-        target = draw_target(TARGETS, self._nodes, fork(seed, "target"))
         behaviour = KINDS[kind](fork(seed, "behaviour"))
-        shaped = Shaped(target.target, target.nodes, kind, behaviour)
-        return nemesis_op("packets", msgspec.to_builtins(shaped))
+        return nemesis_op(f, msgspec.to_builtins(Shaped(target.target, target.nodes, kind, behaviour)))
+
+    def _inject(self, seed: int) -> Op:
+        return draw_injection(self, "packets", self._allowed, self._nodes, seed)

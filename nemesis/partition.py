@@ -94,7 +94,7 @@ class PartitionFault:
         self._shapes: tuple[str, ...] = ()
         if choice is not None and choice.startswith(ISOLATE):
             target = choice.removeprefix(ISOLATE)
-            self._isolated = parse_target(f"partition:{ISOLATE}", target, (), nodes, roles=True)
+            self._isolated = parse_target("partition:isolate", target, (), nodes, roles=True)
         else:
             self._shapes = _parse_shapes(choice, len(self._nodes))
         self.roles = roles_of(self._isolated, nodes)

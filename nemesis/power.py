@@ -10,6 +10,7 @@ from checkers.history import Op
 from harness.cluster.base import Cluster, Evidence, Kill, Power
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
+from nemesis.process import start_again
 from nemesis.schedule import fault_cycle
 from nemesis.targets import Target, draw_injection, nodes_of, parse_target, roles_of
 
@@ -43,8 +44,7 @@ class PowerFault:
             raise unsupported(self.name, cluster)
         if op.f in self.begins:
             return await cluster.power_off(nodes_of(op))
-        started = await cluster.start(nodes_of(op))
-        return msgspec.structs.replace(started, bit=False)  # which says nothing of what was lost
+        return await start_again(op, cluster)
 
     def aim(self, f: str, target: Target, seed: int) -> Op:
         return nemesis_op(f, msgspec.to_builtins(target))

@@ -14,6 +14,13 @@ from nemesis.schedule import fault_cycle
 from nemesis.targets import Target, draw_injection, nodes_of, parse_target, roles_of
 
 
+async def start_again(op: Op, cluster: Kill) -> Evidence:
+    """Start those nodes of the operation that do not run, whoever ended them: which is why it is no evidence
+    that a fault has bitten."""
+    started = await cluster.start(nodes_of(op))
+    return Evidence(False, started.detail)
+
+
 class _ProcessFault:
     """`choice` is a target; without one, each injection draws one of `targets`, which names the likelier ones
     more often."""
@@ -55,8 +62,9 @@ class KillFault(_ProcessFault):
     async def invoke(self, op: Op, cluster: Cluster) -> Evidence:
         if not isinstance(cluster, Kill):
             raise unsupported(self.name, cluster)
-        act = cluster.kill if op.f == self.begin else cluster.start
-        return await act(nodes_of(op))
+        if op.f == self.end:
+            return await start_again(op, cluster)
+        return await cluster.kill(nodes_of(op))
 
 
 class PauseFault(_ProcessFault):

@@ -14,13 +14,17 @@ from harness.draw import choice as choice_of
 from harness.draw import fork, shuffled
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
+from nemesis.process import start_again
 from nemesis.schedule import fault_cycle
-from nemesis.targets import Target, draw_target, nodes_of
+from nemesis.targets import Target, draw_injection, nodes_of, parse_kind, parse_target, roles_of
 
 KINDS: Final = {"graceful": "stop", "rolling": "restart-rolling", "storm": "restart-storm"}
 """The `f` of each kind."""
-GRACEFUL_TARGETS: Final = ("one", "minority")
-STORM_TARGETS: Final = ("one", "minority", "majority")
+TARGETS: Final = {
+    "graceful": ("one", "minority"),
+    "rolling": ("all",),
+    "storm": ("one", "minority", "majority"),
+}
 STORM_ROUNDS: Final = 3
 
 
@@ -29,8 +33,9 @@ class Restarting(Cluster, Kill, Stop, Protocol):
 
 
 class RestartFault:
-    """`choice` is one of `KINDS`; without one, each injection draws one. A rolling restart or a storm leaves
-    nodes alone that do not run then, or are frozen: another fault will see to them."""
+    """`choice` is `KIND[@TARGET]`, with one of `KINDS`; without one, each injection draws a kind. A rolling
+    restart or a storm leaves nodes alone that do not run then, or are frozen: another fault will see to them.
+    """
 
     name = "restart"
     summary = "stop nodes in good order, restart them one after the other, or again and again"
@@ -38,10 +43,12 @@ class RestartFault:
     ends = frozenset({"restart-start"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        if choice is not None and choice not in KINDS:
-            raise ValueError(f"restart:{choice}: must be {', '.join(KINDS)}")
         self._nodes = tuple(nodes)
-        self._kinds = tuple(KINDS) if choice is None else (choice,)
+        kinds, target = parse_kind(self.name, choice, TARGETS)
+        self._kinds = {
+            kind: parse_target(f"restart:{kind}", target, TARGETS[kind], nodes, roles=True) for kind in kinds
+        }
+        self.roles = frozenset[str]().union(*(roles_of(allowed, nodes) for allowed in self._kinds.values()))
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Kill) and isinstance(cluster, Stop)
@@ -63,19 +70,16 @@ class RestartFault:
                 return await roll(nodes, cluster)
             case "restart-storm":
                 return await storm(nodes, cluster)
-        return await cluster.start(nodes)
+        return await start_again(op, cluster)
+
+    def aim(self, f: str, target: Target, seed: int) -> Op:
+        if f == KINDS["rolling"]:
+            target = Target(target.target, shuffled(fork(seed, "order"), target.nodes))
+        return nemesis_op(f, msgspec.to_builtins(target))
 
     def _inject(self, seed: int) -> Op:
-        kind = choice_of(fork(seed, "kind"), self._kinds)
-        draw = fork(seed, "target")
-        match kind:
-            case "graceful":
-                target = draw_target(GRACEFUL_TARGETS, self._nodes, draw)
-            case "storm":
-                target = draw_target(STORM_TARGETS, self._nodes, draw)
-            case _:
-                target = Target("all", shuffled(draw, self._nodes))
-        return nemesis_op(KINDS[kind], msgspec.to_builtins(target))
+        kind = choice_of(fork(seed, "kind"), tuple(self._kinds))
+        return draw_injection(self, KINDS[kind], self._kinds[kind], self._nodes, fork(seed, "target"))
 
 
 async def roll(nodes: Sequence[str], cluster: Restarting) -> Evidence:

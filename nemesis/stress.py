@@ -13,7 +13,7 @@ from harness.draw import choice, fork
 from harness.generator import Generator
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
-from nemesis.targets import Target, draw_injection, nodes_of, parse_target, roles_of
+from nemesis.targets import Target, draw_injection, nodes_of, parse_kind, parse_target, roles_of
 
 KINDS: Final = ("cpu", "memory")
 TARGETS: Final = ("one", "minority", "majority", "all")
@@ -38,14 +38,9 @@ class StressFault:
     ends = frozenset({"stress-end"})
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
-        kind, at, target = (choice or "").partition("@")
-        if choice is not None and kind not in KINDS:
-            raise ValueError(
-                f"stress:{choice}: must be {', '.join(KINDS)}, and after that @TARGET if you like"
-            )
         self._nodes = tuple(nodes)
-        self._kinds = KINDS if choice is None else (kind,)
-        self._allowed = parse_target(f"stress:{kind}", target if at else None, TARGETS, nodes, roles=True)
+        self._kinds, target = parse_kind(self.name, choice, KINDS)
+        self._allowed = parse_target(f"stress:{self._kinds[0]}", target, TARGETS, nodes, roles=True)
         self.roles = roles_of(self._allowed, nodes)
 
     def supported(self, cluster: Cluster) -> bool:

@@ -89,18 +89,30 @@ async def aimed(fault: ByRoles, op: Op, cluster: Cluster) -> Op:
     return replace(op, value=fault.aim(op.f, Target(wanted.role, struck), wanted.seed).value)
 
 
+def parse_kind(fault: str, choice: str | None, kinds: Iterable[str]) -> tuple[tuple[str, ...], str | None]:
+    """The kinds that `KIND[@TARGET]` asks for (no choice: all), and its target, if it has one; raises
+    ValueError."""
+    if choice is None:
+        return tuple(kinds), None
+    kind, at, target = choice.partition("@")
+    if kind not in kinds:
+        raise ValueError(f"{fault}:{choice}: must be {', '.join(kinds)}, and after that @TARGET if you like")
+    return (kind,), target if at else None
+
+
 def parse_target(
     fault: str, text: str | None, default: Sequence[str], nodes: Sequence[str], roles: bool = False
 ) -> tuple[str, ...]:
-    """The allowed targets that `FAULT:TEXT` asks for (no text: `default`); raises ValueError. `roles`: it may
-    be a role."""
+    """The allowed targets that `FAULT:TEXT`, or `FAULT:KIND@TEXT`, asks for (no text: `default`); raises
+    ValueError. `roles`: it may be a role."""
     if text is None:
         return tuple(default)
     if text in SIZES or set(text.split("+")) <= set(nodes) or (roles and _ROLE.match(text)):
         return (text,)
     also = ", or a role" if roles else ""
+    asked = f"{fault}{'@' if ':' in fault else ':'}{text}"
     raise ValueError(
-        f"{fault}:{text}: must be {', '.join(SIZES)}, or nodes joined by '+', of {', '.join(nodes)}{also}"
+        f"{asked}: must be {', '.join(SIZES)}, or nodes joined by '+', of {', '.join(nodes)}{also}"
     )
 
 

@@ -77,7 +77,7 @@ fi
 check
 # ctrl-C reaches the command by itself, and this waits; a process in the background would ignore it.
 setpriv --pdeathsig KILL env --default-signal=INT \
-    unshare --net --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@" <&0 &
+    unshare --net --mount --pid --fork --kill-child --mount-proc "$here/${0##*/}" --inside "$@" <&0 &
 trap 'kill -KILL $!' TERM HUP
 trap : INT
 while :; do

@@ -26,8 +26,9 @@ if ! cmp -s "$lock" "$wheels/requirements.lock"; then
 fi
 
 tree=$(mktemp -d)
+packed=$here/store.tar.gz
 chmod 755 "$tree"
-trap 'rm -rf "$tree"' EXIT
+trap 'rm -rf "$tree" "$packed.part"' EXIT
 trap 'exit 130' INT TERM
 pip install "$@" --no-index --find-links "$wheels" --no-compile --target "$tree" stormcellar
 rm -rf "$tree/bin"
@@ -37,4 +38,5 @@ if "$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$target
     "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         -s "$tree" -p "/opt/stormcellar/lib/python$target_version/site-packages" "$tree"
 fi
-tar --create --gzip --file "$here/store.tar.gz" --owner 0 --group 0 --directory "$tree" .
+tar --create --gzip --file "$packed.part" --owner 0 --group 0 --directory "$tree" .
+mv "$packed.part" "$packed"

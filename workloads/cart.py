@@ -19,7 +19,7 @@ R replicas it asked had not got (docs/protocols/data.md).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -52,7 +52,6 @@ from workloads.final import last_reads, look_and_read, read_everywhere
 from workloads.values import whole
 
 Way = Literal["cas", "put", "siblings", "set"]
-WAYS: Final[tuple[Way, ...]] = get_args(Way)
 CARTS: Final = 100
 REMOVAL_IN: Final = 4
 """One in so many changes takes something out, if anything is in."""

@@ -41,12 +41,14 @@ class Lost(Exception):
     """The request was sent and nothing is known of it: the connection broke, or the time was up."""
 
 
-class Evidence(Struct, frozen=True):
+class Evidence(Struct, frozen=True, omit_defaults=True):
     """`bit`: the probe showed that the fault (or the healing) really took hold. `detail`: in words, with
-    figures and the nodes concerned."""
+    figures and the nodes concerned. `begun`: False if nothing at all was done, so that what is found at the
+    healing is no evidence of it."""
 
     bit: bool
     detail: str
+    begun: bool = True
 
 
 class Session(Protocol):
@@ -85,6 +87,13 @@ class Cluster(Protocol):
 
     async def teardown(self) -> None:
         """Leave nothing behind. Safe at any moment, also after a failed setup and twice."""
+        ...
+
+
+@runtime_checkable
+class Noting(Protocol):
+    def notes(self) -> list[str]:
+        """What a reader of the run should know of it, although it did no harm; a sentence each."""
         ...
 
 

@@ -210,7 +210,11 @@ class Members:
         """Why no copy may be lost now: one is missing already."""
         owners = await self._owners()
         absent = [node for node in self._nodes.nodes if node not in owners or not await self._serves(node)]
-        return Evidence(False, f"left alone, as {', '.join(absent)} is not there") if absent else None
+        if not owners:
+            return Evidence(False, "left alone, as no layout is settled", begun=False)
+        if absent:
+            return Evidence(False, f"left alone, as these are missing: {', '.join(absent)}", begun=False)
+        return None
 
     async def _until(
         self, action: str, arguments: dict[str, str], done: Callable[[Sequence[str]], bool], limit_s: float

@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from checkers.history import Op
+from checkers.last_reads import LastReads
+from checkers.verdict import Checker
 from harness import catalog
+from harness.catalog import Pieces
 from harness.cluster.base import Cluster
 from harness.demo.base import Conditions, Demo, DemoError, Shown, record
 from harness.demo.cap_claims import claims
@@ -24,7 +27,7 @@ from harness.demo.watch import Watched
 from harness.draw import fork, shuffled
 from harness.generator import Generator
 from harness.generators import phases, sequence, sleep, until_ok
-from harness.plan import Plan
+from harness.plan import Plan, versions
 from nemesis.base import nemesis_op
 from nemesis.compose import Nemesis
 from nemesis.grudge import complete, to_json
@@ -52,6 +55,10 @@ class Setting(NamedTuple):
     name: str
     way: Way
     level: str
+
+    @property
+    def part(self) -> str:
+        return self.name.replace(", ", "-").replace(",", "-").partition(" ")[0]
 
 
 SETTINGS: Final = (
@@ -100,7 +107,7 @@ def run(conditions: Conditions) -> Shown:
     title = (
         f"{', '.join(first.minority)} are cut off from {', '.join(first.majority)} for {first.cut_s:.1f} s; "
         f"{CARTS} carts with {COPIES} copies each, two of them on the larger side; "
-        f"cluster {conditions.cluster}, seed {conditions.seed}; histories below runs/demo-cap"
+        f"cluster {conditions.cluster}, seed {conditions.seed}; runs below runs/demo-cap"
     )
     parts = [title, "", *tables(found), *prose(found), Picture(found)]
     figures = {
@@ -113,7 +120,6 @@ def run(conditions: Conditions) -> Shown:
 
 
 def _measured(conditions: Conditions, nodes: tuple[str, ...]) -> Iterator[Measured]:
-    minority = tuple(sorted(shuffled(fork(conditions.seed, "sides"), nodes)[: NODES // 2]))
     for number, setting in enumerate(SETTINGS):
         conditions.tell(f"{number + 1} of {len(SETTINGS)}: {setting.name} ...")
         plan = Plan(
@@ -129,25 +135,50 @@ def _measured(conditions: Conditions, nodes: tuple[str, ...]) -> Iterator[Measur
             concurrency=CLIENTS + NODES + 1,
             rate=ALL_RATE,
             op_timeout_s=OP_TIMEOUT_S,
+            fault_interval_s=CALM_S + CUT_S + HEALED_S,
             seed=conditions.seed,
+            demo=f"cap/{setting.part}",
+            argv=conditions.argv,
+            versions=versions(),
         )
-        keys = carts_of(setting.way, nodes, minority)
-        cart = _Carts(setting.way, setting.level, COPIES, keys)
-        copied = () if setting.way == "cas" else keys  # registers show no copies
-        work = Watched(cart, copied, plan, RATE, CALM_S + CUT_S)
-        cluster = catalog.CLUSTERS[plan.cluster].make(plan)
-        name = setting.name.replace(", ", "-").replace(",", "-").partition(" ")[0]
-        history = record("cap", name, plan, work, Cut(nodes, minority), cluster)
-        yield measure(setting.name, history, Schedule(nodes, minority, work.node_of))
+        work = _watched(plan, setting)
+        history = record(plan, _pieces(plan, work))
+        yield measure(setting.name, history, Schedule(nodes, _minority(plan), work.node_of))
+
+
+def assemble(plan: Plan, part: str) -> Pieces:
+    setting = {setting.part: setting for setting in SETTINGS}[part]
+    return _pieces(plan, _watched(plan, setting))
+
+
+def _watched(plan: Plan, setting: Setting) -> Watched:
+    keys = carts_of(setting.way, plan.nodes, _minority(plan))
+    cart = _Carts(setting.way, plan.level, plan.replication, keys)
+    copied = () if setting.way == "cas" else keys  # registers show no copies
+    return Watched(cart, copied, plan, RATE, CALM_S + CUT_S)
+
+
+def _pieces(plan: Plan, work: Watched) -> Pieces:
+    cluster = catalog.CLUSTERS[plan.cluster].make(plan)
+    _, requested = catalog.faults_for(plan.faults, plan.nodes, cluster)
+    return Pieces(work, Cut(plan.nodes, _minority(plan)), requested, cluster)
+
+
+def _minority(plan: Plan) -> tuple[str, ...]:
+    return tuple(sorted(shuffled(fork(plan.seed, "sides"), plan.nodes)[: NODES // 2]))
 
 
 class _Carts(Cart):
-    """Seen once at the end, and not by every client: the figures are of what clients asked until then."""
+    """Seen once at the end, and not by every client, so last reads are not judged: the figures are of what
+    clients asked until then."""
 
     def final(self) -> Generator:
         if self._way != "cas":
             return Look(self._keys)
         return phases(*[until_ok(tries(Op(f="read", key=key))) for key in self._keys])
+
+    def checkers(self) -> list[Checker]:
+        return [checker for checker in super().checkers() if checker.name != LastReads.name]
 
 
 def carts_of(way: Way, nodes: tuple[str, ...], minority: tuple[str, ...]) -> tuple[str, ...]:
@@ -169,4 +200,5 @@ DEMO: Final = Demo(
     TEXT,
     tuple(catalog.CLUSTERS),
     run,
+    assemble,
 )

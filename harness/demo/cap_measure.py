@@ -22,7 +22,6 @@ from harness.demo.cap_order import out_of_order
 from harness.demo.served import Served, served
 from harness.demo.watch import STATUS
 
-PHASES: Final = ("before", "during", "after")
 SIDES: Final = ("majority", "minority")
 SESSIONS: Final = ("read_your_writes", "monotonic_reads", "out_of_order")
 CLIENTS_ASK: Final = ("read", "add")

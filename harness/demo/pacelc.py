@@ -14,7 +14,7 @@ from rich.table import Table
 
 from harness import catalog
 from harness.demo.base import Claim, Conditions, Demo, Shown
-from harness.demo.regions import LEVELS, PLACEMENTS, REGIONS, Figures, measure, round_trip_ms
+from harness.demo.regions import LEVELS, PLACEMENTS, REGIONS, Figures, assemble, measure, round_trip_ms
 
 SPREAD = "one in each"
 HOME = "all in eu"
@@ -155,4 +155,5 @@ DEMO = Demo(
     TEXT,
     tuple(catalog.CLUSTERS),
     run,
+    assemble,
 )

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from operator import eq
 from statistics import median
 from typing import Final, NamedTuple
@@ -20,17 +21,22 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from checkers.convergence import Convergence
 from checkers.history import NEMESIS, Op, Operation, pair
+from checkers.last_reads import LastReads
 from checkers.linear import Stream
 from checkers.stats import quantile
+from checkers.verdict import Checker
 from harness import catalog
+from harness.catalog import Pieces
 from harness.cluster.base import Cluster, ClusterError, Distances
 from harness.context import Context
 from harness.demo.base import Conditions, DemoError, record
 from harness.draw import fork, mix64
 from harness.generator import PENDING, Answer, Generator, Pending
 from harness.generators import any_of, on_threads, once
-from harness.plan import Plan
+from harness.ledger import Requested
+from harness.plan import Plan, versions
 from nemesis.base import nemesis_op
 from workloads.kv import Kv
 
@@ -62,6 +68,8 @@ ALL_RATE: Final = 10_000.0
 """It does not bind: clients think."""
 SET_APART: Final = "set-apart"
 BRING_TOGETHER: Final = "bring-together"
+DISTANCE: Final = Requested("distance", frozenset({SET_APART}), frozenset({BRING_TOGETHER}))
+"""A run in which it was not there shows nothing."""
 
 
 class Figures(NamedTuple):
@@ -88,16 +96,14 @@ def round_trip_ms(one: str, other: str) -> int:
 
 def measure(placement: str, level: str, conditions: Conditions) -> list[Figures]:
     """A line for each region. Raises `DemoError`."""
-    nodes = conditions.nodes(REPLICAS)
-    homes = dict(zip(nodes, PLACEMENTS[placement], strict=True))
-    seats = seats_of(list(homes.values()))
+    seats = seats_of(PLACEMENTS[placement])
     plan = Plan(
         workload=Kv.name,
         level=level,
         cluster=conditions.cluster,
         nodes_file=conditions.nodes_file,
         lab=conditions.lab,
-        nodes=nodes,
+        nodes=conditions.nodes(REPLICAS),
         replication=REPLICAS,
         faults=(),
         time_limit_s=LIMIT_S,
@@ -105,12 +111,30 @@ def measure(placement: str, level: str, conditions: Conditions) -> list[Figures]
         rate=ALL_RATE,
         op_timeout_s=PATIENCE_S,
         seed=conditions.seed,
+        demo=f"pacelc/{part_of(placement, level)}",
+        argv=conditions.argv,
+        versions=versions(),
     )
-    name = f"{placement}-{level}".replace(" ", "-")
-    cluster = catalog.CLUSTERS[plan.cluster].make(plan)
-    history = record("pacelc", name, plan, _Asking(level, seats), _Apart(homes), cluster)
-    _check_apart(history)
+    pieces = assemble(plan, part_of(placement, level))
+    history = record(plan, pieces)
+    if pieces.requested:
+        _check_apart(history)
     return figures(placement, level, history, seats, plan.concurrency)
+
+
+def part_of(placement: str, level: str) -> str:
+    return f"{placement}-{level}".replace(" ", "-")
+
+
+def assemble(plan: Plan, part: str) -> Pieces:
+    """What the plan of that part names, made. KeyError if there is no such part."""
+    regions = {part_of(*each): PLACEMENTS[each[0]] for each in product(PLACEMENTS, LEVELS)}[part]
+    homes = dict(zip(plan.nodes, regions, strict=True))
+    cluster = catalog.CLUSTERS[plan.cluster].make(plan)
+    workload = _Asking(plan, seats_of(regions))
+    if len(set(regions)) > 1:
+        return Pieces(workload, _Apart(homes), (DISTANCE,), cluster)
+    return Pieces(workload, *catalog.faults_for((), plan.nodes, cluster), cluster)
 
 
 class Seat(NamedTuple):
@@ -165,10 +189,10 @@ class _Client(Struct, frozen=True):
 
 
 class _Asking(Kv):
-    """What the clients in `seats` do."""
+    """What the clients in `seats` do, and nobody after them: what is in the end is not judged."""
 
-    def __init__(self, level: str, seats: Mapping[int, Seat]) -> None:
-        super().__init__(level, REPLICAS, clocks_are_right=True, analysis_limit_s=0)
+    def __init__(self, plan: Plan, seats: Mapping[int, Seat]) -> None:
+        super().__init__(plan.level, plan.replication, True, plan.analysis_limit_s)
         self._seats = seats
 
     def generator(self, seed: int) -> Generator:
@@ -182,13 +206,16 @@ class _Asking(Kv):
     def final(self) -> None:
         return None
 
+    def checkers(self) -> list[Checker]:
+        last = (Convergence.name, LastReads.name)
+        return [checker for checker in super().checkers() if checker.name not in last]
+
     def stream(self) -> Stream | None:
         return None
 
 
 class _Apart:
-    """Implements `Faults`: nodes are as far from each other as their regions are. That is none, but the
-    cluster is told in the same way."""
+    """Implements `Faults`: nodes are as far from each other as their regions are."""
 
     def __init__(self, homes: Mapping[str, str]) -> None:
         self._late_ms = {
@@ -216,8 +243,7 @@ class _Apart:
                 evidence = await cluster.set_apart(self._late_ms)
         except ClusterError as error:
             return replace(op, error=str(error))
-        owed = any(self._late_ms.values())
-        return replace(op, value={"bit": evidence.bit or not owed, "detail": evidence.detail})
+        return replace(op, value={"bit": evidence.bit, "detail": evidence.detail})
 
 
 def _check_apart(history: Iterable[Op]) -> None:

@@ -1,4 +1,5 @@
-"""A workload, watched: beside its clients, threads ask each node what it sees, and compare copies.
+"""A workload, watched: beside its clients, threads ask each node what it sees, and compare copies. It is
+judged as it would be by itself.
 
 Threads 0 to n-1 ask the node they are on for its status all the time; the next one looks at the copies of one
 key after the other (of none: of nothing), once all is healed; the rest are the workload's clients.
@@ -13,12 +14,13 @@ from msgspec.structs import replace
 from checkers.convergence import COPIES
 from checkers.history import Op
 from checkers.linear import Stream
+from checkers.verdict import Checker
 from harness.draw import fork
 from harness.generator import Generator
 from harness.generators import delay, each_thread, numbered, repeat, reserve, sequence, sleep, stagger
 from harness.plan import Plan
-from harness.run import Work
 from store.core.messages import Body, Report, Response, Status
+from workloads.base import Workload
 
 STATUS: Final = "status"
 STATUS_INTERVAL_S: Final = 0.1
@@ -26,10 +28,13 @@ COPIES_INTERVAL_S: Final = 0.01
 
 
 class Watched:
-    """Implements `Work`. `rate` is the clients' alone, per second; the plan's is for all threads together,
-    and must be far above it. `healed_s`: when copies begin to be compared."""
+    """Implements `Workload`. `rate` is the clients' alone, per second; the plan's is for all threads
+    together, and must be far above it. `healed_s`: when copies begin to be compared."""
 
-    def __init__(self, work: Work, keys: tuple[str, ...], plan: Plan, rate: float, healed_s: float) -> None:
+    def __init__(
+        self, work: Workload, keys: tuple[str, ...], plan: Plan, rate: float, healed_s: float
+    ) -> None:
+        self.name = work.name
         self._work = work
         self._keys = keys
         self._plan = plan
@@ -47,6 +52,9 @@ class Watched:
 
     def final(self) -> Generator | None:
         return self._work.final()
+
+    def checkers(self) -> list[Checker]:
+        return self._work.checkers()
 
     def stream(self) -> Stream | None:
         return None

@@ -2,6 +2,6 @@
 
 `probe.py` asks (this machine directly, a host with one command), `checks.py` says what is needed for what and
 reads the answers, which is pure; `examine.py` puts the two together for many hosts, `preflight.py` is that
-before a run, `commands.py` and `report.py` are `harness doctor`. Nothing is changed by it on any machine:
+before a run, `report.py` is what `harness doctor` prints. Nothing is changed by it on any machine:
 what has to be tried out is tried in a namespace that ends with the trial.
 """

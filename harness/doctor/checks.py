@@ -118,7 +118,7 @@ def _iptables(facts: Facts) -> Finding:
     return Finding(
         False,
         f"iptables does not work there: {_last(probe.output)}",
-        "modprobe ip_tables iptable_filter, or update-alternatives --config iptables",
+        "modprobe -a ip_tables iptable_filter, or update-alternatives --config iptables",
     )
 
 
@@ -143,7 +143,9 @@ def _strace(facts: Facts) -> Finding:
     if _not_found(probe):
         return _missing("strace")
     return Finding(
-        False, f"processes cannot be traced: {_last(probe.output)}", "sysctl kernel.yama.ptrace_scope=1"
+        False,
+        f"processes cannot be traced: {_last(probe.output)}",
+        "give the container CAP_SYS_PTRACE, or boot it with kernel.yama.ptrace_scope below 3",
     )
 
 
@@ -195,7 +197,7 @@ def _clock(facts: Facts) -> Finding:
     seconds, uncertainty_s = facts.offset
     off = f"{seconds * 1000:+,.0f} ms against ours, within {uncertainty_s * 1000:,.0f} ms"
     if abs(seconds) - uncertainty_s > OFFSET_S_MAX:
-        return Finding(False, f"its clock is {off}", "harness heal, if a run left it so, or chronyc makestep")
+        return Finding(False, f"its clock is {off}", "harness heal, if a run left it so, or date -s there")
     return Finding(True, off)
 
 

@@ -13,7 +13,7 @@ from harness.cluster.hosts.parcel import Machine, ourselves, parcel
 from harness.doctor.checks import HOST_CHECKS, Check, Facts, Finding
 from harness.doctor.probe import Answers, ask
 from harness.remote.connection import Connection
-from harness.remote.errors import CommandNotRun, HostKeyError, Refused, RemoteError, Unreachable
+from harness.remote.errors import CommandNotRun, HostKeyError, NoRoot, Refused, RemoteError, Unreachable
 from harness.remote.host import Host
 
 State = Literal["ok", "missing", "not needed"]
@@ -48,7 +48,7 @@ async def examine(connections: Mapping[str, Connection], faults: Iterable[str], 
         try:
             answers[node] = await ask(connection, dict.fromkeys(names))
         except RemoteError as error:
-            check = "root" if isinstance(error, CommandNotRun) else "login"
+            check = "root" if isinstance(error, NoRoot) else "login"
             rows.append(row(node, check, cannot_enter(error, connection.host), True))
 
     async with trio.open_nursery() as nursery:
@@ -80,9 +80,11 @@ def cannot_enter(error: RemoteError, host: Host) -> Finding:
             remedy = f"ssh-keyscan -p {host.port} {host.address} shows its keys"
         case Refused():
             remedy = f"ssh-copy-id -p {host.port} {host.user}@{host.address}"
-        case CommandNotRun() if "sudo" in said:
+        case NoRoot():
             grant = f"echo '{host.user} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/stormcellar"
             remedy = f"as root there: apt-get install sudo && {grant}"
+        case CommandNotRun():
+            remedy = f"as root there: chsh -s /bin/sh {host.user}"
         case _:
             remedy = f"ssh -p {host.port} {host.user}@{host.address} shows what is wrong"
     return Finding(False, said, remedy)

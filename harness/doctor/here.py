@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from harness.doctor.checks import Finding
 from harness.doctor.examine import Row, row
 from harness.hand.tool import PATH
+from harness.systems.install import requirements
 
 HERE: Final = "here"
 PYTHON_MIN: Final = (3, 11)
@@ -59,8 +60,7 @@ def _look_at_packages() -> Mapping[str, tuple[str, str]]:
     or why it cannot be imported."""
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK.read_text(), re.M)) if LOCK.exists() else {}
     found = {}
-    for line in metadata.requires("stormcellar") or ():
-        name = re.split(r"[^A-Za-z0-9-]", line)[0]
+    for name in requirements(metadata.requires("stormcellar") or ()):
         try:
             importlib.import_module(name.replace("-", "_"))
             found[name] = (locked.get(name, ""), metadata.version(name))
@@ -124,7 +124,12 @@ def _program(program: str, package: str, cluster: str) -> OwnCheck:
 def _look_at_namespaces() -> tuple[int, str]:
     try:
         tried = subprocess.run(
-            _UNSHARE.split(), capture_output=True, text=True, timeout=_LIMIT_S, check=False
+            _UNSHARE.split(),
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
+            check=False,
+            env={"PATH": PATH},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return 1, str(error)

@@ -76,7 +76,7 @@ class Answers(NamedTuple):
 
 
 async def ask(host: Connection, names: Collection[str]) -> Answers:
-    """Raises a `RemoteError`; `CommandNotRun` if the host does not let us be root."""
+    """Raises a `RemoteError`; `NoRoot` if the host does not let us be root."""
     await host.connect()
     sent = time.time()
     completed = await host.run(

@@ -41,6 +41,11 @@ class Disk(NamedTuple):
     data: Path
 
     @property
+    def half_made(self) -> Path:
+        """The image while its file system is made."""
+        return self.image.with_suffix(".new")
+
+    @property
     def canary(self) -> Path:
         """There since the image is complete, one block, synced."""
         return self.mount / "canary"
@@ -95,6 +100,7 @@ def empty(context: Context, args: Value) -> Value:
 def undo(args: Value) -> str:
     disk = Disk(**{part: Path(path) for part, path in args.items()})
     unmount(disk)
+    disk.half_made.unlink(missing_ok=True)
     if not disk.image.exists():
         return f"{disk.image} is not there"
     if (loop := _let_go(disk.image)) is not None:
@@ -164,12 +170,11 @@ def _make(disk: Disk, size_bytes: int) -> None:
         raise Refused(
             f"{disk.image.parent} has {there >> 20} MiB free: a disk for a node's data needs {needed >> 20}"
         )
-    half_made = disk.image.with_suffix(".new")
-    with half_made.open("wb") as file:
+    with disk.half_made.open("wb") as file:
         file.truncate(size_bytes)
     lazily = "nodiscard,lazy_itable_init=1,lazy_journal_init=1"
-    tool.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", lazily, str(half_made)])
-    half_made.rename(disk.image)
+    tool.run(["mkfs.ext4", "-q", "-F", "-m", "0", "-E", lazily, str(disk.half_made)])
+    disk.half_made.rename(disk.image)
 
 
 def _move_in(disk: Disk) -> None:

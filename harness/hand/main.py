@@ -1,4 +1,5 @@
-"""The ways to start the hand: `serve` for a run, `heal` after one, `do` for a single operation."""
+"""The ways to start the hand: `serve` for a run, `attach` to come back to it, `heal` after it, `do` for one
+operation."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import List, Sequence
 
 from harness.hand import healing
 from harness.hand.context import Context, Refused, Value
+from harness.hand.door import attach
 from harness.hand.ending import heal_after
 from harness.hand.healing import LOG
 from harness.hand.serve import serve
@@ -21,6 +23,8 @@ def main(words: Sequence[str]) -> int:
     if mode == "heal":
         print(json.dumps(heal_after(home, UNDOERS)))
         return 0
+    if mode == "attach":
+        return attach(home, UNDOERS)
     home.mkdir(mode=0o755, parents=True, exist_ok=True)
     if mode == "serve":
         return serve(home, float(words[2]), OPERATIONS, UNDOERS)

@@ -17,9 +17,22 @@ class Origin(NamedTuple):
     port: int
 
 
+_known: Optional[Origin] = None
+
+
+def remember(process: int) -> None:
+    """From now on we are controlled through what this process was started through, also when that is gone."""
+    global _known
+    _known = _above(process) or _known
+
+
 def origin() -> Optional[Origin]:
-    """None: we were not started through SSH. With sudo in between, an ancestor knows."""
-    process = os.getpid()
+    """None: we were not started through SSH."""
+    return _known or _above(os.getpid())
+
+
+def _above(process: int) -> Optional[Origin]:
+    """With sudo in between, an ancestor knows."""
     while process > 0:
         here = Path(f"/proc/{process}")
         try:

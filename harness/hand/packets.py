@@ -124,11 +124,15 @@ def additions(device: str, shares: Sequence[Share]) -> List[str]:
     return lines
 
 
+def burst_bytes(rate_kbit: int) -> int:
+    """How much passes at once before the rate is felt: what it lets through in 10 ms, or a few packets."""
+    return max(BURST_BYTES_MIN, int(rate_kbit) * 1000 // 8 // 100)
+
+
 def _rate(behaviour: Value) -> str:
     if not behaviour.get("rate_kbit"):
         return f"rate {FULL_RATE}"
-    bytes_10ms = int(behaviour["rate_kbit"]) * 1000 // 8 // 100
-    burst = max(BURST_BYTES_MIN, bytes_10ms)
+    burst = burst_bytes(behaviour["rate_kbit"])
     return f"rate {int(behaviour['rate_kbit'])}kbit burst {burst} cburst {burst}"
 
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import platform
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict
@@ -20,9 +21,10 @@ _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 
 class Lock:
     """Held by one hand, and by the process that guards it; given up when both have ended, however they did.
-    Its file says who holds it."""
+    Its file says who holds it, or how that one ended, and its `token`, which only its run is told."""
 
     def __init__(self, home: Path) -> None:
+        self.token = secrets.token_hex(16)
         self._file = os.open(home / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def take(self) -> bool:
@@ -35,7 +37,7 @@ class Lock:
 
     def write(self, content: Dict[str, Any]) -> None:
         os.ftruncate(self._file, 0)
-        os.pwrite(self._file, json.dumps(content).encode(), 0)
+        os.pwrite(self._file, json.dumps({"token": self.token, **content}).encode(), 0)
 
     def read(self) -> Dict[str, Any]:
         with suppress(ValueError):

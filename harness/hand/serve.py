@@ -5,9 +5,11 @@ Lines of JSON both ways, in the order in which they come. The harness says `{"n"
 `{"hello": {...}}`, then answers each request with its `n` and one of `result`, `refused` (a sentence) and
 `error` (of the hand itself); ending unasked, it says `{"ended": why, "undone": [...], "failed": [...]}`.
 
-Nothing depends on how the harness ends: that its input is over only means that nothing will be heard from now
-on. The hand leaves the session it was started in, so that nothing which ends that ends it. It is two
-processes: one that works, and one that only waits for it, and heals if it was killed.
+Nothing depends on how the harness ends: that its input is over only means that nothing is heard until the run
+comes back, which harness/hand/door.py tells of. It then says `{"taken_up": true}`, and is asked again what it
+has not answered: the last request is known by its `n`, so it is carried out once and answered twice. The hand
+leaves the session it was started in, so that nothing which ends that ends it. It is two processes: one that
+works, and one that only waits for it, and heals if it was killed.
 """
 
 from __future__ import annotations
@@ -23,9 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
-from harness.hand import place
+from harness.hand import origin, place
 from harness.hand.context import Context, Operation, Refused, Undoer
-from harness.hand.healing import LOG, Healing, heal_home, reason
+from harness.hand.door import Channel, Door
+from harness.hand.healing import LOG, heal_home, reason
 from harness.hand.limit import TooLong, limited
 from harness.hand.proc import identify
 from harness.hand.undo import UndoLog
@@ -52,7 +55,7 @@ def serve(
     lock = place.Lock(home)
     if not lock.take():
         pid, *_ = lock.read().get("holder", ["that just began"])
-        _say(1, {"refused": f"it is in use by another run (process {pid} there)"})
+        _said(1, {"refused": f"it is in use by another run (process {pid} there)"})
         return 1
     with suppress(PermissionError):  # it leads a session already
         os.setsid()
@@ -82,7 +85,9 @@ def _guard(worker: int, home: Path, undoers: Mapping[str, Undoer], lock: place.L
     if status == 0:
         return 0
     how = f"was killed by signal {status}" if os.WIFSIGNALED(status) else "broke"
-    _end(1, lock, f"its working process {how}", heal_home(home, undoers))
+    ended = {"ended": f"its working process {how}", **heal_home(home, undoers).tell()}
+    _note(lock, ended)
+    _said(1, ended)
     return 1
 
 
@@ -96,46 +101,57 @@ def _work(
 ) -> int:
     wake = _on_sigterm()
     lock.write({"holder": identify(os.getpid())})
-    source, sink = _take_channel()
+    origin.remember(os.getpid())
+    channel = _take_channel()
     left = heal_home(home, undoers)
     context = Context(home, UndoLog(home / LOG), no_mounts=no_mounts)
-    _say(sink, {"hello": {**place.who(), "no_mounts": no_mounts, **left.tell()}})
-    worker = Worker(context, operations, source, sink)
+    door = Door(home, lock.token)
+    worker = Worker(context, operations, channel, door)
+    worker.say({"hello": {**place.who(), "token": lock.token, "no_mounts": no_mounts, **left.tell()}})
     why = worker.listen(silence_s, wake)
+    door.close()
     healing = heal_home(home, undoers)
+    ended = {"ended": why, **healing.tell()}
     if worker.goodbye is None:
-        _end(sink, lock, why, healing)
+        _note(lock, ended)
+        worker.say(ended)
     else:
-        lock.write({"ended": why, **healing.tell()})
-        _say(sink, {"n": worker.goodbye, "result": healing.tell()})
+        lock.write({"n": worker.goodbye, **ended})
+        worker.say({"n": worker.goodbye, "result": healing.tell()})
     return 0
 
 
 class Worker:
     """`goodbye` is the number of the request to end, once there was one."""
 
-    def __init__(self, context: Context, operations: Mapping[str, Operation], source: int, sink: int) -> None:
+    def __init__(
+        self, context: Context, operations: Mapping[str, Operation], channel: Channel, door: Door
+    ) -> None:
         self.goodbye: Optional[int] = None
         self._context = context
         self._operations = operations
-        self._source = source
-        self._sink = sink
+        self._channel: Optional[Channel] = channel
+        self._door = door
         self._unread = b""
+        self._answered: Dict[str, Any] = {"n": -1}
+        """The last answer."""
 
     def listen(self, silence_s: float, wake: int) -> str:
         """Answer until there is a reason to end; which. A byte on `wake` is a signal's number."""
-        poll = select.poll()
-        poll.register(wake, select.POLLIN)
-        poll.register(self._source, select.POLLIN)
         heard = now()
         while self.goodbye is None:
-            ready = dict(poll.poll(max(0.0, heard + silence_s - now()) * 1000 + 1))
+            ready = self._ready(wake, max(0.0, heard + silence_s - now()))
             if wake in ready and signal.SIGTERM in os.read(wake, 4096):
                 return "it was asked to end (SIGTERM)"
-            if self._source in ready:
-                data = os.read(self._source, _CHUNK)
+            if self._door.fileno() in ready:
+                if self._takes_up_again():
+                    heard = now()
+            elif self._channel is not None and self._channel.source in ready:
+                data = b""
+                with suppress(OSError):  # a socket says so when what we said last was not read
+                    data = os.read(self._channel.source, _CHUNK)
                 if not data:
-                    poll.unregister(self._source)
+                    self._hang_up()
                     continue
                 heard = now()
                 self._take(data)
@@ -145,19 +161,57 @@ class Worker:
                 return f"it heard nothing of the harness for {silence_s:g} s"
         return "the harness said goodbye"
 
+    def say(self, value: Dict[str, Any]) -> None:
+        """Whether anybody hears it or not. After what was taken in part only, no more is said there."""
+        if self._channel is not None and not _said(self._channel.sink, value):
+            self._hang_up()
+
+    def _ready(self, wake: int, limit_s: float) -> Dict[int, int]:
+        poll = select.poll()
+        poll.register(wake, select.POLLIN)
+        poll.register(self._door, select.POLLIN)
+        if self._channel is not None:
+            poll.register(self._channel.source, select.POLLIN)
+        return dict(poll.poll(limit_s * 1000 + 1))
+
+    def _takes_up_again(self) -> bool:
+        channel = self._door.let_in()
+        if channel is None:
+            return False
+        self._hang_up()
+        self._channel = channel
+        self.say({"taken_up": True})
+        return True
+
+    def _hang_up(self) -> None:
+        channel, self._channel, self._unread = self._channel, None, b""
+        if channel is not None:
+            channel.close()
+
     def _take(self, data: bytes) -> None:
         *lines, self._unread = (self._unread + data).split(b"\n")
         for line in lines:
             if line:
-                _say(self._sink, self._answer(line))
+                answer = self._answer(line)
+                if self.goodbye is not None:
+                    return
+                self.say(answer)
 
     def _answer(self, line: bytes) -> Dict[str, Any]:
-        n = None
         try:
             n, operation, args = _request(line)
-            if operation == GOODBYE:
-                self.goodbye = n
-                return {}
+        except Refused as error:
+            return {"n": None, "refused": reason(error)}
+        if operation == GOODBYE:
+            self.goodbye = n
+        elif n < self._answered["n"]:
+            return {"n": n, "refused": "it was not asked in time: a later request came before it"}
+        elif n > self._answered["n"]:
+            self._answered = self._carried_out(n, operation, args)
+        return self._answered
+
+    def _carried_out(self, n: int, operation: str, args: Dict[str, Any]) -> Dict[str, Any]:
+        try:
             if operation not in self._operations:
                 raise Refused(f"the hand knows no operation {operation!r}")
             with limited(OPERATION_LIMIT_S):
@@ -186,14 +240,14 @@ def _request(line: bytes) -> Tuple[int, str, Dict[str, Any]]:
     return n, operation, args
 
 
-def _take_channel() -> Tuple[int, int]:
+def _take_channel() -> Channel:
     """Keep input and output for ourselves: programs that are started find neither."""
     source, sink = os.dup(0), os.dup(1)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     os.close(nothing)
-    return source, sink
+    return Channel(source, sink)
 
 
 def _on_sigterm() -> int:
@@ -213,21 +267,19 @@ def _heed_what_was_ignored() -> None:
             signal.signal(number, signal.SIG_DFL)
 
 
-def _say(sink: int, value: Dict[str, Any]) -> None:
-    """Whether anybody hears it or not."""
-    if not value:
-        return
+def _said(sink: int, value: Dict[str, Any]) -> bool:
+    """Whether it was taken, all of it."""
     line = json.dumps(value).encode() + b"\n"
     with suppress(OSError, TooLong), limited(SAY_LIMIT_S):
         while line:
             line = line[os.write(sink, line) :]
+    return not line
 
 
-def _end(sink: int, lock: place.Lock, why: str, healing: Healing) -> None:
-    ended = {"ended": why, **healing.tell()}
+def _note(lock: place.Lock, ended: Dict[str, Any]) -> None:
+    """For those who come later."""
     lock.write(ended)
     print(json.dumps(ended), file=sys.stderr)
-    _say(sink, ended)
 
 
 def _nothing(number: int, frame: object) -> None:

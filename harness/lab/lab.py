@@ -34,7 +34,7 @@ _TOOLS: Final = {
 }
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-Condition = Literal["up", "coming up", "interrupted", "dead"]
+Condition = Literal["up", "coming up", "interrupted", "dead", "not understood"]
 
 
 class Lab(Struct, frozen=True):
@@ -68,7 +68,8 @@ class Pipe(NamedTuple):
 
 class Found(Struct, frozen=True):
     """`interrupted`: whoever brought it up was killed. `dead`: its keeper was. `harness lab down` removes
-    either. `hosts` is None where that is not known."""
+    either. `not understood`: what is written down of it is not ours, or of another version; `down` raises
+    why. `hosts` is None where that is not known."""
 
     name: str
     condition: Condition
@@ -139,8 +140,11 @@ def every(runtime: Path = RUNTIME) -> list[Found]:
 def _found(name: str, runtime: Path) -> Found:
     directory = runtime / "labs" / name
     busy = state.is_locked(directory)
-    there = state.read(directory)
     condition: Condition
+    try:
+        there = state.read(directory)
+    except LabError:
+        return Found(name, "not understood", None)
     if there is None or not there.ready:
         condition = "coming up" if busy else "interrupted"
     else:

@@ -22,7 +22,7 @@ CLIENT: Final = "client"
 PREFIX: Final = 24
 _NETWORK: Final = "10.77.0"
 _CLIENT_ADDRESS: Final = f"{_NETWORK}.254"
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 
 
 class LabError(Exception):
@@ -76,6 +76,6 @@ def layout_of(name: str, count: int, runtime: Path) -> Layout:
 
 def directory_of(name: str, runtime: Path) -> Path:
     """Raises `LabError`."""
-    if not _NAME.match(name):
+    if not NAME.match(name):
         raise LabError(f"{name!r} is no name for a lab: up to 32 small letters and digits, with - inside")
     return runtime / "labs" / name

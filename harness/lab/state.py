@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from harness.lab.layout import LabError, Layout, directory_of
+from harness.lab.layout import NAME, LabError, Layout, directory_of
 from harness.lab.process import Process
 
 _FILE: Final = "state.json"
@@ -44,7 +44,8 @@ def read(directory: Path) -> State | None:
     except FileNotFoundError:
         return None
     except msgspec.MsgspecError as error:
-        raise LabError(f"{directory / _FILE} is not ours, or of another version: {error}") from None
+        whose = "not ours, or of another version of the harness, which alone can take that lab down"
+        raise LabError(f"{directory / _FILE} is {whose}: {error}") from None
 
 
 def write(state: State) -> None:
@@ -56,7 +57,7 @@ def write(state: State) -> None:
 
 def names(runtime: Path) -> list[str]:
     try:
-        return sorted(entry.name for entry in (runtime / "labs").iterdir())
+        return sorted(entry.name for entry in (runtime / "labs").iterdir() if NAME.match(entry.name))
     except FileNotFoundError:
         return []
 

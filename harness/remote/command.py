@@ -8,6 +8,7 @@ close the pipes of a command whose channel is closed.
 from __future__ import annotations
 
 import os
+import re
 import select
 import threading
 import time
@@ -22,6 +23,7 @@ from harness.remote.errors import (
     CommandNotRun,
     CommandTimeout,
     ConnectionLost,
+    NoRoot,
     OutputTooLong,
     RemoteError,
     one_line,
@@ -36,6 +38,8 @@ BACKSTOP_S: Final = 5.0
 """So long after our own deadline the host ends the command itself, should we be gone."""
 _STATUS_POLL_S: Final = 0.05
 _CHUNK: Final = 256 * 1024
+_SUDO_SAYS: Final = re.compile(rb"^(?:.*: )?sudo: .*", re.MULTILINE)
+"""Its own words, or a shell's that does not find it."""
 
 
 def end_group(transport: paramiko.Transport, host: Host, group: int, *, sudo: bool) -> None:
@@ -156,7 +160,7 @@ class Execution:
             )
 
     def _too_late(self) -> CommandTimeout:
-        said = one_line(shell.announced(bytes(self._stderr))[1] or bytes(self._stdout))
+        said = one_line(shell.announced(bytes(self._stderr))[1] or self._said())
         end = f"; it said: {said}" if said else ""
         return CommandTimeout(self._host.name, f"{self._command} took more than {self._timeout_s:g} s{end}")
 
@@ -184,11 +188,18 @@ class Execution:
             raise ConnectionLost(self._host.name, f"the connection ended while {self._command} was running")
         group, stderr = shell.announced(bytes(self._stderr))
         if group is None:
-            raise CommandNotRun(self._host.name, f"{self._command} was not run: {self._why(stderr, status)}")
-        return Completed(status, bytes(self._stdout), stderr)
+            raise self._not_run(stderr, status)
+        return Completed(status, self._said(), stderr)
 
-    def _why(self, stderr: bytes, status: int) -> str:
-        said = one_line(stderr or bytes(self._stdout)) or f"exit status {status}"
-        if self._sudo:
-            return f"sudo without a password for {self._host.user} ({said})"
-        return f"the login shell of {self._host.user} would not ({said})"
+    def _said(self) -> bytes:
+        return bytes(self._stdout).partition(shell.BEGINS)[2]
+
+    def _not_run(self, stderr: bytes, status: int) -> CommandNotRun:
+        user = self._host.user
+        refusal = _SUDO_SAYS.search(stderr) if self._sudo else None
+        if refusal is not None:
+            why = f"sudo without a password for {user} ({one_line(refusal[0])})"
+            return NoRoot(self._host.name, f"{self._command} was not run: {why}")
+        first = (stderr or bytes(self._stdout)).strip().partition(b"\n")[0]
+        why = f"the login shell of {user} would not ({one_line(first) or f'exit status {status}'})"
+        return CommandNotRun(self._host.name, f"{self._command} was not run: {why}")

@@ -43,10 +43,12 @@ T = TypeVar("T")
 class Connection:
     """Made at once, connected with the first use or `connect`. The first time that is tried once, so that a
     wrong address is told at once; a connection that was there and got lost is tried again with growing
-    pauses for `RECONNECT_S`. Any number of tasks may use it."""
+    pauses for `RECONNECT_S`. It is lost when the host acknowledges nothing for `silence_s` (and at most
+    `SILENCE_LIMIT_S`). Any number of tasks may use it."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, silence_s: float = math.inf) -> None:
         self.host = host
+        self._silence_s = silence_s
         self._transport: paramiko.Transport | None = None
         self._connecting = trio.Lock()
         self._channels = trio.CapacityLimiter(CHANNELS_MAX)
@@ -169,7 +171,7 @@ class Connection:
             pause_s = _PAUSE_MIN_S
             while True:
                 try:
-                    attempt = _Attempt(self.host)
+                    attempt = _Attempt(self.host, self._silence_s)
                     self._transport = await _in_thread(attempt.make, attempt.abandon)
                     return self._transport
                 except Unreachable:
@@ -182,12 +184,13 @@ class Connection:
 class _Attempt:
     """A connection that nobody waits for any more is closed as soon as it is there."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, silence_s: float) -> None:
         self._host = host
+        self._silence_s = silence_s
         self._abandoned = False
 
     def make(self) -> paramiko.Transport:
-        transport = connect(self._host)
+        transport = connect(self._host, self._silence_s)
         if self._abandoned:
             transport.close()
         return transport

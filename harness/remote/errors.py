@@ -8,7 +8,8 @@ RemoteError
   CommandError
     CommandFailed    it ended with another exit status than 0
     CommandTimeout   it took too long, and was ended
-    CommandNotRun    it was never started: the login shell or sudo would not
+    CommandNotRun    it was never started: the login shell would not
+      NoRoot         ... or sudo would not
     OutputTooLong    it wrote more than is kept, and was ended
   TransferError      a file could not be sent or fetched
 HostsFileError       a file that names hosts makes no sense: its name and the line
@@ -64,6 +65,10 @@ class CommandTimeout(CommandError):
 
 
 class CommandNotRun(CommandError):
+    pass
+
+
+class NoRoot(CommandNotRun):
     pass
 
 

@@ -17,6 +17,8 @@ HostKeys = Literal["strict", "any"]
 
 NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?\Z")
 """What a host may be called: it is used in file names and on command lines."""
+_WORD: Final = re.compile(r"[^\s/,#\"'@-][^\s/,#\"']*\Z")
+"""What an address or a user looks like, as far as that can be told: no option, and no slip."""
 
 
 def direct(address: str, port: int, timeout_s: float) -> socket.socket:
@@ -42,5 +44,8 @@ class Host:
     def __post_init__(self) -> None:
         if not NAME.match(self.name):
             raise ValueError(f"{self.name!r} is no name for a host: letters, digits, and -_. inside")
+        for what, word in (("address", self.address), ("user", self.user)):
+            if not (_WORD.match(word) and word.isprintable()):
+                raise ValueError(f"{word!r} is no {what}")
         if not 1 <= self.port <= 65535:
             raise ValueError(f"{self.port} is not a port from 1 to 65535")

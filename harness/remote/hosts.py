@@ -7,12 +7,13 @@ Ours has one host a line, with `#` for comments:
 `name` is the address unless given, the user whoever runs this, the port 22. Settings: `name=`, `key=FILE`,
 `known_hosts=FILE`, `host_keys=any` (a host whose key may be any; else it must be known) and
 `password_env=VARIABLE` (the environment variable that holds the password). An IPv6 address with a port
-is written `[::1]:22`.
+is written `[::1]:22`, and needs a name.
 
 The other is OpenSSH's, so also what `vagrant ssh-config` prints: every `Host` without a pattern is a host.
-A file with a line that starts with `Host` is of this form.
+A file with a line that starts with `Host` is of this form. What would change which settings hold, and is not
+followed here (`Include`, `Match`, `CanonicalizeHostname`), is refused, and so are proxies.
 
-Where no key is named, OpenSSH's own default keys are tried, as far as they exist.
+Where no key is named, OpenSSH's own default keys are tried, and of several keys those that exist.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import getpass
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -29,25 +31,27 @@ from typing import Final
 import paramiko
 
 from harness.remote.errors import HostsFileError, reason
-from harness.remote.host import Host
+from harness.remote.host import NAME, Host
 
 SETTINGS: Final = ("name", "key", "known_hosts", "host_keys", "password_env")
 _PLACE: Final = re.compile(
-    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<address>[^\[\]@:\s]+))(?::(?P<port>\d+))?\Z"
+    r"(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<address>[^\[\]@:\s]+))(?::(?P<port>[0-9]{1,5}))?\Z"
 )
 _HOST_LINE: Final = re.compile(r"\s*host[\s=]+(?P<names>.+)", re.IGNORECASE)
+_NOT_FOLLOWED: Final = re.compile(r"\s*(?P<word>include|match|canonicalizehostname)\b", re.IGNORECASE)
+_BEFORE_COMMENT: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'#]|(?<=\S)#)*(?=(?<!\S)#)""")
 _DEFAULT_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
 def read_hosts(path: Path) -> tuple[Host, ...]:
     """Raises `HostsFileError`: one sentence with the file and, where there is one, the line."""
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise HostsFileError(f"{path} cannot be read: {reason(error)}") from None
-    lines = text.splitlines()
+    lines = [_without_comment(line) for line in text.split("\n")]
     is_openssh = any(_HOST_LINE.match(line) for line in lines)
-    found = _openssh(path, text, lines) if is_openssh else _ours(path, lines)
+    found = _openssh(path, lines) if is_openssh else _ours(path, lines)
     hosts: list[Host] = []
     for number, host in found:
         for other in hosts:
@@ -64,7 +68,7 @@ def read_hosts(path: Path) -> tuple[Host, ...]:
 def _ours(path: Path, lines: list[str]) -> Iterator[tuple[int, Host]]:
     for number, line in enumerate(lines, 1):
         try:
-            words = shlex.split(line, comments=True)
+            words = shlex.split(line)
             if words:
                 yield number, _of_words(words[0], words[1:])
         except ValueError as error:
@@ -74,7 +78,7 @@ def _ours(path: Path, lines: list[str]) -> Iterator[tuple[int, Host]]:
 def _of_words(place: str, words: list[str]) -> Host:
     match = _PLACE.match(place)
     if match is None:
-        raise ValueError(f"{place!r} is not of the form user@address:port")
+        raise ValueError(f"{place!r} is not of the form user@address:port (IPv6: user@[address]:port)")
     settings = {}
     for word in words:
         key, is_setting, value = word.partition("=")
@@ -84,19 +88,21 @@ def _of_words(place: str, words: list[str]) -> Host:
             raise ValueError(f"{key}= is there twice")
         settings[key] = value
     address = match["v6"] or match["address"]
+    if "name" not in settings and not NAME.match(address):
+        raise ValueError(f"{address!r} cannot also be the host's name: add name=, as in name=n1")
     host = Host(
         name=settings.get("name", address),
         address=address,
         port=int(match["port"] or 22),
         user=match["user"] or getpass.getuser(),
-        keys=(Path(settings["key"]),) if "key" in settings else _default_keys(),
+        keys=(_file(settings["key"]),) if "key" in settings else _default_keys(),
     )
     return _with_settings(host, settings)
 
 
 def _with_settings(host: Host, settings: Mapping[str, str]) -> Host:
     if "known_hosts" in settings:
-        host = replace(host, known_hosts=(Path(settings["known_hosts"]),))
+        host = replace(host, known_hosts=(_file(settings["known_hosts"]),))
     if settings.get("host_keys", "any") != "any":
         raise ValueError(f"host_keys={settings['host_keys']} is not host_keys=any, the only one there is")
     if "host_keys" in settings:
@@ -109,16 +115,18 @@ def _with_settings(host: Host, settings: Mapping[str, str]) -> Host:
     return host
 
 
-def _openssh(path: Path, text: str, lines: list[str]) -> Iterator[tuple[int, Host]]:
-    try:
-        config = paramiko.SSHConfig.from_text(text)
-    except paramiko.ConfigParseError as error:
-        said = str(error)
-        at = next((i for i, line in enumerate(lines, 1) if line.strip() and line.strip() in said), 1)
-        raise _error(path, at, said) from None
+def _openssh(path: Path, lines: list[str]) -> Iterator[tuple[int, Host]]:
+    for number, line in enumerate(lines, 1):
+        if refused := _NOT_FOLLOWED.match(line):
+            mend = "name the hosts in a file of their own (ssh -G HOST prints what OpenSSH makes of it)"
+            raise _error(path, number, f"{refused['word']} is not followed here: {mend}")
+    if said := _complaint(lines):
+        first = bisect_left(range(len(lines)), True, key=lambda end: bool(_complaint(lines[:end])))
+        raise _error(path, first, said)
+    config = paramiko.SSHConfig.from_text("\n".join(lines))
     for number, line in enumerate(lines, 1):
         match = _HOST_LINE.match(line)
-        for name in shlex.split(match["names"], comments=True) if match else ():
+        for name in shlex.split(match["names"]) if match else ():
             if not set(name) & set("*?!"):
                 try:
                     yield number, _of_openssh(name, config.lookup(name))
@@ -126,27 +134,54 @@ def _openssh(path: Path, text: str, lines: list[str]) -> Iterator[tuple[int, Hos
                     raise _error(path, number, str(error)) from None
 
 
+def _complaint(lines: Sequence[str]) -> str:
+    """What is wrong with an OpenSSH configuration that begins so; empty if nothing is."""
+    try:
+        paramiko.SSHConfig.from_text("\n".join(lines))
+    except paramiko.ConfigParseError as error:
+        return str(error)
+    return ""
+
+
 def _of_openssh(name: str, settings: paramiko.SSHConfigDict) -> Host:
     for unsupported in ("proxycommand", "proxyjump"):
-        if settings.get(unsupported, "none") != "none":
+        if settings.get(unsupported) not in (None, "none"):
             raise ValueError(f"host {name} is behind a proxy ({unsupported}), which is not supported")
     port = str(settings.get("port", "22"))
-    if not port.isdigit():
+    if not re.fullmatch("[0-9]{1,5}", port):
         raise ValueError(f"{port!r} is not a port")
     host = Host(
         name=name,
         address=str(settings.get("hostname", name)),
         port=int(port),
         user=str(settings.get("user", getpass.getuser())),
-        keys=tuple(Path(file) for file in settings.get("identityfile", ())) or _default_keys(),
+        keys=_keys(settings.get("identityfile", ())),
         agent=str(settings.get("identitiesonly", "no")).lower() != "yes",
     )
     if "userknownhostsfile" in settings:
-        files = tuple(Path(file) for file in shlex.split(str(settings["userknownhostsfile"])))
+        files = tuple(_file(file) for file in shlex.split(str(settings["userknownhostsfile"])))
         host = replace(host, known_hosts=files)
     if str(settings.get("stricthostkeychecking", "yes")).lower() in ("no", "off"):
         host = replace(host, host_keys="any")
     return host
+
+
+def _keys(named: Sequence[str]) -> tuple[Path, ...]:
+    files = tuple(_file(file) for file in named if file.lower() != "none")
+    return tuple(file for file in files if file.exists()) or files or (() if named else _default_keys())
+
+
+def _file(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{name}: there is no such home directory") from None
+
+
+def _without_comment(line: str) -> str:
+    """A comment begins with a # at the start of a word, as in OpenSSH."""
+    before = _BEFORE_COMMENT.match(line)
+    return line if before is None else before[0].rstrip()
 
 
 def _default_keys() -> tuple[Path, ...]:

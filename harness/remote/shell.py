@@ -6,10 +6,11 @@ sshd hands one string to the user's login shell. Ours is always of the form
 
 `timeout` leads a process group of its own, so that a command and its children can be ended by one signal,
 and it ends them itself when the harness is gone. SCRIPT first tells that group's id on standard error, so
-that a command that never started (no such login, no sudo) is told from one that failed; then it runs the
-words as they are. A command that leaves the group (`setsid`) is a daemon, and is not ended. Neither shell
-replaces itself, so that a signal that ends the command becomes a status (and a word of the shell's about it
-on standard error), for paramiko tells no signals.
+that a command that never started (no such login, no sudo) is told from one that failed, and a word on
+standard output, so that what the login shell's own files print is told from what the command does; then it
+runs the words as they are. A command that leaves the group (`setsid`) is a daemon, and is not ended. Neither
+shell replaces itself, so that a signal that ends the command becomes a status (and a word of the shell's
+about it on standard error), for paramiko tells no signals.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Final
 
 LINE_BYTES_MAX: Final = 120_000
 """Linux takes no single argument above 128 KiB, and the whole line is one."""
-_ANNOUNCE: Final = b"stormcellar-group "
+BEGINS: Final = b"stormcellar-begins\n"
+"""On standard output, right before the command's own."""
+_ANNOUNCED: Final = re.compile(rb"^stormcellar-group ([0-9]+)\n", re.MULTILINE)
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -51,7 +54,7 @@ class Command:
                 raise ValueError(f"{path!r} is not an absolute path")
 
     def __str__(self) -> str:
-        words = shlex.join(self.argv)
+        words = " ".join(shlex.join(self.argv).split())
         return words if len(words) <= 120 else words[:117] + "..."
 
 
@@ -72,7 +75,7 @@ class Completed:
 def line(command: Command, *, sudo: bool, limit_s: float | None) -> bytes:
     """What is sent to the login shell; without `limit_s` the host lets it run. Raises `ValueError` when it
     would be too long for one."""
-    script = [f"echo {_ANNOUNCE.decode()}$PPID >&2"]
+    script = ["echo stormcellar-group $PPID >&2", f"echo {BEGINS.decode().rstrip()}"]
     script += [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
     if command.directory is not None:
         script.append(f"cd {shlex.quote(command.directory)} || exit 1")
@@ -96,11 +99,10 @@ def end_of_group(group: int, *, sudo: bool) -> bytes:
 
 def announced(stderr: bytes) -> tuple[int | None, bytes]:
     """The command's process group, if it was told in full, and what else came on standard error."""
-    before, announce, after = stderr.partition(_ANNOUNCE)
-    number, newline, rest = after.partition(b"\n")
-    if not (announce and newline and number.isdigit()):
+    match = _ANNOUNCED.search(stderr)
+    if match is None:
         return None, stderr
-    return int(number), before + rest
+    return int(match[1]), stderr[: match.start()] + stderr[match.end() :]
 
 
 def _as_root(words: list[str]) -> list[str]:

@@ -142,7 +142,7 @@ class Talk:
 
     def _read(self) -> None:
         assert self._channel is not None
-        rest = bytearray()
+        rest, begun = bytearray(), False
         end: RemoteError | None
         try:
             with lost_if_broken(self._host):
@@ -150,6 +150,11 @@ class Talk:
                     rest += data
                     if len(rest) > OUTPUT_BYTES_MAX:
                         raise self._too_long()
+                    if not begun:
+                        _, begins, after = rest.partition(shell.BEGINS)
+                        if not begins:
+                            continue
+                        begun, rest, data = True, after, bytes(after)
                     if b"\n" in data:
                         *lines, rest = rest.split(b"\n")
                         self._in_trio(self._arrived, [bytes(line) for line in lines])

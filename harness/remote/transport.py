@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 import paramiko
+from paramiko.hostkeys import InvalidHostKey
 from paramiko.ssh_exception import AuthenticationException, SSHException
 
 from harness.remote.errors import ConnectionLost, HostKeyError, Refused, Unreachable, reason
@@ -28,7 +29,7 @@ KEEPALIVE_S: Final = 5
 RESCUE_LIMIT_S: Final = 3.0
 """For mending over a second channel what went wrong on a first."""
 SILENCE_LIMIT_S: Final = 20.0
-"""A connection whose packets are not acknowledged for so long is lost (keepalives provoke it)."""
+"""A connection whose packets are not acknowledged for so long, or less, is lost (keepalives provoke it)."""
 _REFUSED_PAUSE_S: Final = 0.02
 _LOG: Final = "harness.remote.paramiko"
 
@@ -36,8 +37,9 @@ logging.getLogger(_LOG).addHandler(logging.NullHandler())
 logging.getLogger(_LOG).propagate = False
 
 
-def connect(host: Host, limit_s: float = CONNECT_LIMIT_S) -> paramiko.Transport:
-    """Raises `Unreachable`, `HostKeyError` or `Refused`."""
+def connect(host: Host, silence_s: float, limit_s: float = CONNECT_LIMIT_S) -> paramiko.Transport:
+    """`silence_s` takes the place of `SILENCE_LIMIT_S` if it is shorter. Raises `Unreachable`, `HostKeyError`
+    or `Refused`."""
     deadline = time.monotonic() + limit_s
     known = _known_keys(host)
     try:
@@ -46,7 +48,9 @@ def connect(host: Host, limit_s: float = CONNECT_LIMIT_S) -> paramiko.Transport:
         raise Unreachable(host.name, f"{_place(host)} does not answer: {reason(error)}") from None
     with suppress(OSError, AttributeError):  # not TCP, or not Linux
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(SILENCE_LIMIT_S * 1000))
+        sock.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(min(SILENCE_LIMIT_S, silence_s) * 1000)
+        )
     transport = None
     try:
         transport = paramiko.Transport(sock)
@@ -123,8 +127,12 @@ def _verify(host: Host, known: dict[str, paramiko.PKey], shown: paramiko.PKey) -
 def _log_in(transport: paramiko.Transport, host: Host) -> None:
     tried = []
     for path in host.keys:
+        key = _read_key(path)
+        if isinstance(key, str):  # the agent may have it, or something else lets us in
+            tried.append(f"the key {path} ({key})")
+            continue
         tried.append(f"the key {path}")
-        if _accepts(transport, host, _read_key(host, path)):
+        if _accepts(transport, host, key):
             return
     if host.agent:
         agent = paramiko.Agent()
@@ -165,15 +173,16 @@ def _accepts(transport: paramiko.Transport, host: Host, proof: paramiko.PKey | s
     return True
 
 
-def _read_key(host: Host, path: Path) -> paramiko.PKey:
+def _read_key(path: Path) -> paramiko.PKey | str:
+    """The key, or why it cannot be used."""
     try:
         return paramiko.PKey.from_path(path.expanduser())
     except OSError as error:
-        raise Refused(host.name, f"the key {path} cannot be read: {error.strerror}") from None
-    except paramiko.PasswordRequiredException:
-        raise Refused(host.name, f"the key {path} has a passphrase: add it to an agent") from None
+        return f"it cannot be read: {error.strerror}"
+    except (paramiko.PasswordRequiredException, TypeError):  # so says cryptography
+        return f"it has a passphrase: ssh-add {path} gives it to an agent"
     except Exception:  # paramiko and cryptography raise many kinds, some without a message
-        raise Refused(host.name, f"the file {path} holds no private key that can be used") from None
+        return "the file holds no private key that can be used"
 
 
 def _known_keys(host: Host) -> dict[str, paramiko.PKey]:
@@ -186,7 +195,9 @@ def _known_keys(host: Host) -> dict[str, paramiko.PKey]:
             keys.load(str(path.expanduser()))
         except FileNotFoundError:
             continue
-        except (OSError, SSHException) as error:
+        except InvalidHostKey as error:
+            raise HostKeyError(host.name, f"{path} has a line that is no key: {error.line[:60]}") from None
+        except (OSError, SSHException, UnicodeDecodeError) as error:
             raise HostKeyError(host.name, f"{path} cannot be read: {reason(error)}") from None
     return dict(keys.lookup(_entry(host)) or {})
 

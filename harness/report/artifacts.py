@@ -9,6 +9,8 @@
                              nodes/         what the nodes logged and kept
     runs/latest              a symbolic link to the newest
 
+The parts of a demo are in runs/demo-<name>/<part>/<time>/, the runs of tests in runs/pytest/<test>/<time>/.
+
 Every file but the history is written whole or not at all. What is in the history and the ledger is the
 business of `harness/recorder.py` and `harness/ledger.py`.
 """
@@ -53,6 +55,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     interrupted_s: float | None = None
     failures: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class RunDir:
         """None if there are no results that can be read: the run did not come to its end."""
         try:
             return msgspec.json.decode(self.results.read_bytes(), type=Ending)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError, RecursionError):
             return None
 
 

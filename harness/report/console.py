@@ -121,7 +121,8 @@ def _header(run: RunSummary, span_s: float) -> RenderableType:
     plan = run.plan
     count = len(plan.nodes)
     clock = " of virtual time" if plan.cluster in SIMULATED else ""
-    ran = f"{span_s:.1f} s{clock}, {plan.concurrency} clients, {plan.rate:g} operations/s asked for"
+    asked = "" if plan.demo else f", {plan.rate:g} operations/s asked for"  # a demo's clients have their own
+    ran = f"{span_s:.1f} s{clock}, {plan.concurrency} clients{asked}"
     if run.interrupted_s is not None:
         violated = plan.stop_on_violation and run.verdict.status is Status.INVALID
         ended = "stopped by a violation" if violated else "interrupted"

@@ -139,11 +139,6 @@ class Live:
         elif not self._quiet:
             self._console.print(f"{name} ...", highlight=False, markup=False)
 
-    def detail(self, text: str, fraction: float | None = None) -> None:
-        """How far the phase is, in words, and as a part of 1 if that is known."""
-        self._scene.detail, self._scene.fraction = text, fraction
-        self._draw_if_due()
-
     def anomaly(self, sentence: str) -> None:
         """The first is shown; of others the report tells."""
         self._anomalies.append(sentence)

@@ -7,12 +7,13 @@ purpose: keys and values, and whatever the report at the end says better.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from checkers.history import NEMESIS, Op
 from checkers.stats import quantile
-from harness.ledger import Requested
+from harness.ledger import TOLD, Requested
 from harness.plan import Plan
 
 COLUMNS: Final = 40
@@ -56,7 +57,10 @@ class LiveState:
         """A nemesis operation is under way."""
         self._concurrency = plan.concurrency
         self._begins = {f: fault.name for fault in faults for f in fault.begins}
-        self._ends = {f: fault.name for fault in faults for f in fault.ends}
+        self._ends: defaultdict[str, list[str]] = defaultdict(list)
+        for fault in faults:
+            for f in fault.ends | fault.undone_by:
+                self._ends[f].append(fault.name)
         self._bucket_ns = max(1, round(self.bucket_s * 1e9))
         self._bucket_ends = self._bucket_ns
         self._asked: dict[int | str, int] = {}
@@ -118,10 +122,11 @@ class LiveState:
     def _completed(self, op: Op) -> None:
         value: dict[str, Any] = op.value if isinstance(op.value, dict) else {}
         if op.f in self._ends and op.error is None:
-            self.active.pop(self._ends[op.f], None)
+            for name in self._ends[op.f]:
+                self.active.pop(name, None)
         elif op.f in self._begins:
             name = self._begins[op.f]
-            chosen = {part: what for part, what in value.items() if part not in ("bit", "detail")}
+            chosen = {part: what for part, what in value.items() if part not in TOLD}
             self.active[name] = self.active[name]._replace(value=chosen or op.value, bit=value.get("bit"))
         if op.error is not None:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -13,28 +14,37 @@ from harness.report.artifacts import RunDir
 FILES_MAX: Final = 500
 """So many files of a run are listed."""
 RECORDS: Final = ("history.jsonl", "faults.json", "results.json")
+DEPTHS: Final = (2, 3)
+"""So many names lead to a run: WORKLOAD/TIME, or demo-NAME/PART/TIME and pytest/TEST/TIME."""
+
+Name = tuple[str, ...]
+"""The names that lead to a run from the directory of all."""
 
 
-def runs(root: Path) -> list[tuple[str, str]]:
-    """(workload, time) of every directory that holds a plan, the newest first. One that is reached by a link,
-    or whose records are links or no files, is not one."""
-    found = [
-        (workload, time)
-        for workload in _folders(root)
-        for time in _folders(root / workload)
-        if _holds_a_run(root / workload / time)
-    ]
-    return sorted(found, key=lambda run: run[::-1], reverse=True)
+def runs(root: Path) -> list[Name]:
+    """Every directory that holds a plan, the newest first. One that is reached by a link, or whose records
+    are links or no files, is not one; nor is one inside of another."""
+    return sorted(_below(root, ()), key=lambda name: name[::-1], reverse=True)
 
 
-def run_dir(root: Path, workload: str, time: str) -> RunDir | None:
+def _below(folder: Path, name: Name) -> Iterator[Name]:
+    if len(name) in DEPTHS and _holds_a_run(folder):
+        yield name
+    elif len(name) < max(DEPTHS):
+        for inner in _folders(folder):
+            yield from _below(folder / inner, (*name, inner))
+
+
+def run_dir(root: Path, name: Sequence[str]) -> RunDir | None:
     """The run of that name; None if there is none."""
-    if not all(map(_is_name, (workload, time))):
+    if len(name) not in DEPTHS or not all(map(_is_name, name)):
         return None
-    parent = root / workload
-    run = parent / time
-    really_there = all(_kind(folder) == stat.S_IFDIR for folder in (parent, run)) and _holds_a_run(run)
-    return RunDir(run) if really_there else None
+    run = root
+    for part in name:
+        run = run / part
+        if _kind(run) != stat.S_IFDIR:
+            return None
+    return RunDir(run) if _holds_a_run(run) else None
 
 
 def files(run: RunDir) -> list[tuple[str, int]]:

@@ -16,7 +16,9 @@ from harness.serve import pages, paths
 
 TYPES: Final = {".html": "text/html", ".svg": "image/svg+xml"}
 """Everything else is plain text."""
-OWN: Final = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+OWN: Final = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'"
+)
 FILE: Final = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'"
@@ -73,32 +75,42 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError:
             return self._refuse(HTTPStatus.BAD_REQUEST, "that is not an address")
         parts = [_named(part) for part in url.path.split("/")[1:]]
+        asked = {key: values[0] for key, values in parse_qs(url.query).items()}
         if parts == [""]:
-            listed = [(name, RunDir(self._root.joinpath(*name))) for name in paths.runs(self._root)]
-            return self._page(pages.index(listed))
+            return self._index(asked)
         if parts == ["compare"]:
-            return self._compare(parse_qs(url.query))
-        if len(parts) >= 3 and parts[0] == "runs":
-            return self._run((parts[1], parts[2]), parts[3:])
+            return self._compare(asked)
+        if parts[0] == "runs":
+            return self._run(parts[1:])
         return self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
 
-    def _compare(self, asked: dict[str, list[str]]) -> None:
+    def _index(self, asked: dict[str, str]) -> None:
+        """`q`: words that are all in what is listed of a run; `from`: how many newer ones are left out."""
+        found = [(name, RunDir(self._root.joinpath(*name))) for name in paths.runs(self._root)]
+        after = asked.get("from", "")
+        skipped = int(after) if after.isascii() and after.isdigit() and len(after) < 10 else 0
+        return self._page(pages.index(found, asked.get("q", ""), skipped))
+
+    def _compare(self, asked: dict[str, str]) -> None:
         chosen = []
         for side in ("a", "b"):
-            workload, _, time = _named(asked.get(side, [""])[0]).partition("/")
-            run = paths.run_dir(self._root, workload, time)
+            name = tuple(_named(asked.get(side, "")).split("/"))
+            run = paths.run_dir(self._root, name)
             if run is None:
                 return self._refuse(HTTPStatus.NOT_FOUND, f"{side.upper()} is not the name of a run")
-            chosen.append(((workload, time), run))
+            chosen.append((name, run))
         return self._page(pages.side_by_side(*chosen))
 
-    def _run(self, name: pages.Name, rest: list[str]) -> None:
-        run = paths.run_dir(self._root, *name)
-        if run is None:
-            return self._refuse(HTTPStatus.NOT_FOUND, "there is no such run")
-        if not rest or rest == [""]:
-            return self._page(pages.one(name, run, paths.files(run)))
-        return self._file(run, "/".join(rest))
+    def _run(self, parts: list[str]) -> None:
+        """The run that the first of `parts` name, or the file of it that the others do."""
+        for depth in paths.DEPTHS:
+            name, rest = tuple(parts[:depth]), parts[depth:]
+            run = paths.run_dir(self._root, name)
+            if run is not None and rest in ([], [""]):
+                return self._page(pages.one(name, run, paths.files(run)))
+            if run is not None:
+                return self._file(run, "/".join(rest))
+        return self._refuse(HTTPStatus.NOT_FOUND, "there is no such run")
 
     def _file(self, run: RunDir, name: str) -> None:
         found = paths.opened(run, name)

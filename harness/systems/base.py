@@ -9,10 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from harness.cluster.base import Session
+import trio
+
+from harness.cluster.base import ClusterError, NotSent, Session
 from harness.remote.connection import Connection
+from harness.remote.errors import RemoteError
+from harness.remote.shell import Completed
+
+DIAL_LIMIT_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,24 @@ class Site:
     address: str
     home: str
     begins: bool
+
+    async def run(self, words: Sequence[str], stdin: bytes = b"") -> Completed:
+        """Run a command on the host as root. Raises `ClusterError`, also when it fails."""
+        try:
+            return await self.host.run(words, sudo=True, stdin=stdin)
+        except RemoteError as error:
+            raise ClusterError(str(error)) from None
+
+    async def dial(self, port: int, limit_s: float = DIAL_LIMIT_S) -> trio.SocketStream:
+        """A TCP connection to the node from where its clients are, which for a lab's hosts is the only place
+        that reaches them. Raises `NotSent`."""
+        try:
+            dial = self.host.host.dial
+            sock = await trio.to_thread.run_sync(dial, self.address, port, limit_s, abandon_on_cancel=True)
+        except OSError as error:
+            raise NotSent(f"{self.node}: {error.strerror or error}") from None
+        sock.setblocking(False)
+        return trio.SocketStream(trio.socket.from_stdlib_socket(sock))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +85,8 @@ class System(Protocol):
         ...
 
     async def connect(self, site: Site) -> Session:
-        """Raises `NotSent` when the node cannot be reached."""
+        """Raises `NotSent` when the node cannot be reached. The session may be asked for what the system has
+        not got; it raises `NotSent` then, too."""
         ...
 
     async def serves(self, site: Site) -> bool:

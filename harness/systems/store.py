@@ -12,12 +12,11 @@ from typing import Final
 
 import trio
 
-from harness.cluster.base import ClusterError, Lost, NotSent
+from harness.cluster.base import Lost, NotSent
 from harness.cluster.buckets import bucket_lines
 from harness.cluster.members import ASK_S, ROLES, roles_of
 from harness.cluster.pace import timing
 from harness.cluster.session import CONNECT_LIMIT_S, StoreSession
-from harness.remote.errors import RemoteError
 from harness.remote.host import Dial
 from harness.systems.base import Daemon, Site
 from harness.systems.install import Package, Python, install
@@ -58,12 +57,8 @@ class BundledStore:
     async def setup(self, site: Site, sites: Sequence[Site]) -> None:
         self._pythons[site.node] = await install(site.host, PACKAGE)
         files = {"secret": self._secret, "node.toml": config(site, sites, self._replication)}
-        try:
-            for name, text in files.items():
-                words = ["install", "-m", "600", "/dev/stdin", f"{site.home}/{name}"]
-                await site.host.run(words, sudo=True, stdin=text.encode())
-        except RemoteError as error:
-            raise ClusterError(str(error)) from None
+        for name, text in files.items():
+            await site.run(["install", "-m", "600", "/dev/stdin", f"{site.home}/{name}"], text.encode())
 
     def daemons(self, site: Site) -> tuple[Daemon, ...]:
         python = self._pythons[site.node]

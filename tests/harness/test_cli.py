@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
-from harness import cli, commands
+from harness import cli
+from harness.commands import list as listing_command
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
@@ -16,8 +19,8 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
     def listing(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr(commands, "listing", listing)
-    monkeypatch.setattr(commands, "silence_stdout", lambda: None)
+    monkeypatch.setattr(listing_command, "_list", listing)
+    monkeypatch.setattr(cli, "silence_stdout", lambda: None)
     return cli.main(["list"])
 
 
@@ -42,3 +45,23 @@ def test_ctrl_c_outside_a_run_is_one_word(
 ) -> None:
     assert failing(monkeypatch, KeyboardInterrupt()) == 255
     assert capsys.readouterr().err == "harness: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "not_needed"),
+    [
+        ("--help", {"trio", "paramiko", "nemesis", "workloads", "checkers.linear"}),
+        ("check --help", {"trio", "paramiko", "nemesis", "workloads"}),
+        ("run --help", {"paramiko", "cryptography", "harness.demo", "harness.doctor"}),
+    ],
+)
+def test_a_command_waits_for_nothing_that_others_need(words: str, not_needed: set[str]) -> None:
+    asks = (
+        "import sys\nfrom harness.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    told = subprocess.run([sys.executable, "-c", asks, *words.split()], capture_output=True, text=True)
+    imported = set(told.stderr.split())
+    assert "harness.plan" in imported
+    assert imported & not_needed == set()

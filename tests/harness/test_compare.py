@@ -12,12 +12,12 @@ import pytest
 
 from checkers.history import Op
 from checkers.verdict import Status, Verdict
-from harness import compare, compare_command
+from harness import cli, compare
+from harness.commands import compare as compare_command
 from harness.plan import Plan, save
 from harness.report.artifacts import RunDir
 from harness.report.summary import RunSummary, as_json
 from tests.harness.test_compare_noise import some_run
-from tests.support.command import harness
 from tests.support.sample_run import ENTRIES, WRONG_HISTORY, history, valid_verdict
 
 
@@ -57,6 +57,12 @@ def test_the_plans_differ_in_what_determines_a_run_only(tmp_path: Path) -> None:
     assert compare.differences(a, msgspec.structs.replace(a, argv=(), versions={})) == []
     (found,) = compare.differences(a, msgspec.structs.replace(a, level="one"))
     assert (found.field, found.a, found.b) == ("level", "linearizable", "one")
+
+
+def test_it_is_said_why_either_is_not_valid(tmp_path: Path) -> None:
+    a, b = two(tmp_path)
+    assert compare_command.sentences(compare.compare(a, b))[0] == "B is invalid: no"
+    assert compare_command.sentences(compare.compare(a, a))[0] == "The plans are the same."
 
 
 def test_histories_part_at_the_first_event_that_is_another() -> None:
@@ -107,34 +113,42 @@ def test_what_was_not_there_before_is_a_difference_too(tmp_path: Path) -> None:
     assert cells(tmp_path)["read: info/s"] == "from 0"
 
 
-def test_the_command_prints_a_table_or_json(tmp_path: Path) -> None:
+def test_the_command_prints_a_table_or_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     two(tmp_path)
-    done = harness(tmp_path, "compare", "a", "b")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"verdict +valid +invalid", done.stdout)
-    assert "level: 'linearizable' in A, 'one' in B" in done.stdout
-    assert "The histories part at event" in done.stdout
-    told = json.loads(harness(tmp_path, "compare", "a", "b", "--json").stdout)
+    assert cli.main(["compare", "a", "b"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"verdict +valid +invalid", printed)
+    assert "level: 'linearizable' in A, 'one' in B" in printed
+    assert "The histories part at event" in printed
+    assert cli.main(["compare", "a", "b", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
     assert told["a"]["status"] == "valid"
     assert told["plans"] == [{"field": "level", "a": "linearizable", "b": "one"}]
 
 
-def test_what_is_no_run_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_what_is_no_run_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     two(tmp_path)
-    done = harness(tmp_path, "compare", "a", "c")
-    assert (done.returncode, done.stdout) == (254, "")
-    assert done.stderr.startswith("harness: c does not exist")
+    assert cli.main(["compare", "a", "c"]) == 254
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("harness: c does not exist")
 
 
 def test_a_fault_that_was_seen_not_to_bite_did_not(tmp_path: Path) -> None:
     run = recorded(tmp_path / "a", Plan(), WRONG_HISTORY, None)
     entries = [msgspec.structs.replace(ENTRIES[0], observed=observed) for observed in (True, False, None)]
     run.write_results(as_json(RunSummary(Plan(), WRONG_HISTORY, valid_verdict(), entries, "", run.path)))
-    assert compare.summarize(run).faults["partition"].bit == 1
+    assert compare.compare(run, run).a.faults["partition"].bit == 1
 
 
 def test_a_run_that_failed_says_so(tmp_path: Path) -> None:
     run = recorded(tmp_path / "f", Plan(), WRONG_HISTORY, None)
     summary = RunSummary(Plan(), WRONG_HISTORY, valid_verdict(), (), "", run.path)
     run.write_results(as_json(replace(summary, failures=["n1 ended"])))
-    assert compare.summarize(run).status == "failed"
+    assert compare.compare(run, run).a.status == "failed"

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from harness import heal_command
 from harness.cluster.base import ClusterError
 from harness.cluster.hosts import parcel
 from harness.cluster.hosts.hand import Hand
+from harness.commands import heal as heal_command
 from harness.heal import heal
 from harness.lab import lab
 from harness.lab.lab import Lab
@@ -87,6 +87,7 @@ def test_what_nobody_healed_is_undone_and_told_host_by_host(made: Lab) -> None:
     async def scene(hand: Hand) -> None:
         for name in "ab":
             await hand.do("mark", {"path": f"/srv/{name}"})
+        hand._listening.cancel()  # as of a harness that is gone, too
         kill_at_once(hands(made))
 
     play(made, scene)

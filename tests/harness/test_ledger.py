@@ -74,6 +74,34 @@ def test_faults_overlap_and_each_is_healed_by_its_own() -> None:
     assert kill.evidence == "a; c"
 
 
+def test_what_another_faults_healing_undoes_is_over_and_its_evidence_is_the_others() -> None:
+    bump = Requested("clock", frozenset({"bump"}), frozenset({"reset"}), frozenset({"drift-end"}))
+    drift = Requested("drift", frozenset({"drift"}), frozenset({"drift-end"}), frozenset({"reset"}))
+    history = [
+        *(op(1, "bump"), op(1, "bump", saw(False, "n1 is down"))),
+        *(op(2, "drift"), op(2, "drift", saw(False, "not yet"))),
+        *(op(3, "drift-end"), op(3, "drift-end", error="n1: gone")),
+        *(op(4, "drift-end"), op(4, "drift-end", saw(True, "n1 was wrong"))),
+        *(op(5, "reset"), op(5, "reset", saw(True, "n2 was wrong"))),
+    ]
+    assert [(entry.healed_s, entry.observed, entry.error) for entry in ledger(history, [bump, drift])] == [
+        (4.0, False, None),
+        (4.0, True, None),
+    ]
+
+
+def test_what_left_everything_alone_takes_no_evidence_from_a_healing() -> None:
+    history = [
+        *(op(1, "kill", ONE), op(1, "kill", saw(True, "n1 ended", **ONE))),
+        *(op(2, "kill", ONE), op(2.5, "kill", {**saw(False, "left alone", **ONE), "begun": False})),
+        *(op(4, "start"), op(4, "start", saw(True, "n1 serves"))),
+    ]
+    struck, spared = ledger(history, [KILL])
+    assert (struck.observed, struck.healed_s, struck.left_alone) == (True, 4.0, False)
+    assert spared == Entry("kill", "kill", ONE, 2.0, 2.5, False, "left alone", 2.5, None)
+    assert spared.left_alone
+
+
 def test_a_healing_with_nothing_to_heal_leaves_no_entry() -> None:
     assert ledger([op(1, "start"), op(1, "start", saw(False, "none was down"))], [KILL]) == []
 

@@ -93,6 +93,13 @@ def test_the_replay_command_is_short_where_the_defaults_hold():
     )
 
 
+def test_a_part_of_a_demo_is_repeated_by_the_whole_demo_on_the_same_ground():
+    part = Plan(workload="cart", level="one", nodes=node_names(7), demo="cap/one-lww", seed=7)
+    assert plans.replay_command(part) == "harness demo cap --seed 7"
+    hosts = replace(part, cluster="ssh", nodes_file="my hosts")
+    assert plans.replay_command(hosts) == "harness demo cap --cluster ssh --nodes-file 'my hosts' --seed 7"
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -162,11 +169,12 @@ def test_a_plan_that_cannot_be_read_is_refused_in_a_sentence(tmp_path):
     with pytest.raises(PlanError, match=r"^the plan .*plan\.json cannot be read: No such file or directory$"):
         plans.load(path)
     for text, reason in [
-        ("{", "truncated"),
-        ('{"seed": "x"}', r"Expected `int`, got `str` - at `\$.seed`"),
-        ('{"colour": 1}', "colour"),
+        (b"{", "truncated"),
+        (b'{"seed": "x"}', r"Expected `int`, got `str` - at `\$.seed`"),
+        (b'{"colour": 1}', "colour"),
+        (b'{"demo": "\xff"}', "can't decode byte 0xff"),
     ]:
-        path.write_text(text)
+        path.write_bytes(text)
         with pytest.raises(PlanError, match=rf"plan\.json is not a plan: .*{reason}"):
             plans.load(path)
 

@@ -10,7 +10,7 @@ import trio
 from rich.console import Console
 
 from checkers.formats import read_history
-from harness import catalog
+from harness import catalog, conclude
 from harness.cluster.base import NodeState, NotSent, Session
 from harness.cluster.sim import SimCluster, SimOptions
 from harness.plan import Plan
@@ -82,3 +82,27 @@ def test_a_wish_to_stop_is_heard_while_the_cluster_is_being_set_up(tmp_path: Pat
     recorded = execute(PLAN, pieces.workload, pieces.nemesis, cluster, RunDir(tmp_path), live, stop)
     assert cluster.was_torn_down
     assert (recorded.history, recorded.interrupted_s, recorded.failures) == ([], 0.0, [])
+
+
+class Telling(Slow):
+    async def setup(self, run_dir: Path) -> None:
+        pass
+
+    def unexpected_deaths(self) -> list[str]:
+        return ["node n2 ended"]
+
+    def notes(self) -> list[str]:
+        return ["n1: taken up again"]
+
+
+def test_what_a_cluster_has_to_tell_of_itself_is_recorded_with_why_the_run_failed(tmp_path: Path) -> None:
+    pieces = catalog.assemble(PLAN)
+    live = Live(Console(file=StringIO()), PLAN, quiet=True)
+    cluster = Telling(StopWish())
+    run_dir = RunDir(tmp_path)
+    recorded = execute(PLAN, pieces.workload, pieces.nemesis, cluster, run_dir, live, StopWish())
+    assert (recorded.failures, recorded.notes) == (["node n2 ended"], ["n1: taken up again"])
+    assert (
+        "n1: taken up again"
+        in conclude.judged(PLAN, pieces.workload, pieces.requested, recorded, run_dir).notes
+    )

@@ -119,9 +119,9 @@ class Harmless(Recording):
     ("spec", "said"),
     [
         ("files:flop", "files:flop: must be flip, truncate, roll-back, restore, and after that =PATTERN"),
-        ("files:flip@n9", "files:flip:n9: must be one, minority, majority, all, or nodes joined by '+'"),
+        ("files:flip@n9", "files:flip@n9: must be one, minority, majority, all, or nodes joined by '+'"),
         ("disk:rot", "disk:rot: must be full, slow, and after that @TARGET if you like"),
-        ("disk:full@n9+n1", "disk:full:n9+n1: must be one, minority"),
+        ("disk:full@n9+n1", "disk:full@n9+n1: must be one, minority"),
         ("power:n9", "power:n9: must be one, minority"),
         ("rot:nobody9", "rot:nobody9: must be one, minority"),
     ],

@@ -162,6 +162,13 @@ def test_every_kind_of_a_fault_is_drawn_or_the_one_that_was_asked_for(spec: str,
         fault(f"{spec}:none")
 
 
+def test_a_change_of_members_takes_one_node_of_its_target() -> None:
+    drawn = injections("membership:leave@n2+n4", 30)
+    assert {tuple(op.value["nodes"]) for op in drawn} == {("n2",), ("n4",)}
+    (op,) = injections("membership:wipe@steward", 1)
+    assert (op.f, op.value["role"]) == ("member-wipe", "steward")
+
+
 def test_a_change_of_members_is_told_with_its_node_and_a_spare() -> None:
     cluster = Recording()
     for kind in ("leave", "join", "replace", "wipe"):
@@ -230,7 +237,7 @@ def test_what_was_chosen_survives_json_and_is_what_the_cluster_is_told(spec: str
         assert completion.type == "info"
         assert completion.error is None
         (what,) = [what for what, _ in cluster.told]
-        bit = op.f not in ("power-on", "files-start")  # that a node starts says nothing of the damage
+        bit = op.f not in ("start", "power-on", "files-start")  # which says nothing of what ended the nodes
         assert completion.value == {**(op.value or {}), "bit": bit, "detail": f"did {what}"}
 
 
@@ -389,6 +396,9 @@ def test_a_recorded_operation_that_makes_no_sense_is_an_error_of_its_completion(
             ["pause:"],
             "pause:: must be one, minority, majority, all, or nodes joined by '+', of n1, n2, n3, n4, n5",
         ),
+        (["partition:isolate@n9"], "partition:isolate@n9: must be one, minority, majority, all, or nodes"),
+        (["membership:wipe@n9"], "membership:wipe@n9: must be one, minority, majority, all, or nodes"),
+        (["membership:join@n1"], "membership:join@n1: a join has no target, as it is always a spare"),
     ],
 )
 def test_a_fault_that_there_is_not_is_refused_in_one_sentence(specs: list[str], said: str) -> None:

@@ -11,6 +11,7 @@ from harness.cluster.base import Behaviour
 from nemesis.base import nemesis_op
 from nemesis.packets import KINDS, PacketsFault, Shaped
 from nemesis.partition import draw_cut
+from nemesis.targets import ByRoles, Target
 from tests.nemesis.test_faults import FIVE, Recording, fault, injections, invoke
 
 seeds = st.integers(min_value=0, max_value=2**64 - 1)
@@ -82,9 +83,24 @@ def test_each_kind_draws_what_it_is_called_after_and_nothing_else(kind: str) -> 
 def test_without_a_choice_every_kind_is_drawn() -> None:
     assert {op.value["kind"] for op in injections("packets", 100)} == KINDS.keys()
     with pytest.raises(
-        ValueError, match=r"^packets:lag: must be delay, loss, duplicate, reorder, corrupt, rate$"
+        ValueError, match=r"^packets:lag: must be delay, loss, duplicate, reorder, corrupt, rate, and after"
     ):
         PacketsFault(FIVE, "lag")
+
+
+def test_packets_of_those_who_were_asked_for_suffer() -> None:
+    drawn = [msgspec.convert(op.value, Shaped) for op in injections("packets:loss@n4+n2", 9)]
+    assert {(shaped.target, tuple(shaped.nodes)) for shaped in drawn} == {("n4+n2", ("n2", "n4"))}
+    assert len({shaped.behaviour for shaped in drawn}) > 1
+    (op,) = injections("packets:delay@steward", 1)
+    chosen = fault("packets:delay@steward")
+    assert isinstance(chosen, ByRoles)
+    struck = msgspec.convert(
+        chosen.aim(op.f, Target(op.value["role"], ["n5"]), op.value["seed"]).value, Shaped
+    )
+    assert (struck.target, struck.nodes, struck.kind) == ("steward", ["n5"], "delay")
+    with pytest.raises(ValueError, match=r"^packets:loss@n9: must be one, minority"):
+        fault("packets:loss@n9")
 
 
 def test_what_was_drawn_is_what_the_cluster_is_told() -> None:

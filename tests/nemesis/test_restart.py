@@ -81,8 +81,21 @@ def test_every_kind_is_drawn_or_the_one_that_was_asked_for() -> None:
     for kind, f in KINDS.items():
         assert {drawn(seed, kind).f for seed in range(9)} == {f}
     assert len({nodes_of(drawn(seed, "rolling")) for seed in range(20)}) > 5, "in another order each time"
-    with pytest.raises(ValueError, match=r"^restart:brisk: must be graceful, rolling, storm$"):
+    with pytest.raises(ValueError, match=r"^restart:brisk: must be graceful, rolling, storm, and after that"):
         RestartFault(FIVE, "brisk")
+
+
+def test_it_strikes_whom_it_is_asked_to() -> None:
+    for kind in KINDS:
+        assert {frozenset(nodes_of(drawn(seed, f"{kind}@n1+n3"))) for seed in range(9)} == {
+            frozenset({"n1", "n3"})
+        }
+        by_role = drawn(1, f"{kind}@steward")
+        assert (by_role.f, by_role.value["role"]) == (KINDS[kind], "steward")
+    orders = {nodes_of(drawn(seed, "rolling@n1+n3")) for seed in range(9)}
+    assert orders == {("n1", "n3"), ("n3", "n1")}
+    with pytest.raises(ValueError, match=r"^restart:storm@n9: must be one, minority, majority, all"):
+        RestartFault(FIVE, "storm@n9")
 
 
 def test_a_rolling_restart_takes_one_node_at_a_time() -> None:
@@ -117,9 +130,9 @@ def test_nodes_that_other_faults_hold_down_or_frozen_are_left_to_them(act: Any) 
     assert not nobody.bit
 
 
-def test_the_healing_starts_every_node() -> None:
+def test_the_healing_starts_every_node_which_is_no_evidence_of_what_ended_it() -> None:
     cluster = Told(n1="down", n5="down")
-    assert invoke(RestartFault(FIVE).healing(), cluster).bit
+    assert invoke(RestartFault(FIVE).healing(), cluster) == Evidence(False, "started n1+n2+n3+n4+n5")
     assert cluster.told == [("start", FIVE)]
 
 
@@ -153,13 +166,13 @@ async def act_out(cluster: Cluster) -> None:
     assert stopped.bit
     assert cluster.states() == {"n1": "up", "n2": "down", "n3": "up"}
     assert not (await do("stop", "n2")).bit
-    assert (await fault.invoke(fault.healing(), cluster)).bit
+    assert " again" in (await fault.invoke(fault.healing(), cluster)).detail
     assert set(cluster.states().values()) == {"up"}
     rolled = await do("restart-rolling", "n3", "n1")
     assert rolled == Evidence(True, "restarted in turn: n3, n1")
     stormed = await do("restart-storm", "n2")
     assert stormed == Evidence(True, "killed and started 3 times: n2")
-    assert not (await fault.invoke(fault.healing(), cluster)).bit, "nothing was left to be started"
+    assert (await fault.invoke(fault.healing(), cluster)).detail.endswith(": none")
     assert set(cluster.states().values()) == {"up"}
     assert cluster.unexpected_deaths() == []
 

@@ -63,5 +63,5 @@ def test_another_kind_is_refused(choice: str) -> None:
 
 
 def test_another_target_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^stress:cpu:n9: must be one, minority, majority, all, or nodes"):
+    with pytest.raises(ValueError, match=r"^stress:cpu@n9: must be one, minority, majority, all, or nodes"):
         StressFault(FIVE, "cpu@n9")

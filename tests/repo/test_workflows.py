@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from harness import catalog, commands
+from harness import catalog
 from harness.cli import _parser
+from harness.commands import run
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -104,14 +105,14 @@ def test_targets_are_in_the_makefile(command: Command) -> None:
 def test_commands_are_accepted_and_name_what_there_is(command: Command) -> None:
     words = shlex.split(command.line)
     words = words[words.index(".venv/bin/harness") + 1 :]
-    args = _parser().parse_args(words)
-    if args.command is commands.run:
-        catalog.assemble(commands._plan(args, words))
+    args = _parser(words).parse_args(words)
+    if words[0] == "run":
+        catalog.assemble(run.plan_of(args, words))
 
 
 def test_a_flag_that_there_is_not_would_be_noticed() -> None:
     with pytest.raises(SystemExit):
-        _parser().parse_args(["run", "--junitt", "x"])
+        _parser(["run"]).parse_args(["run", "--junitt", "x"])
 
 
 def test_every_night_all_workloads_all_faults_and_all_clusters_of_one_machine_are_run() -> None:

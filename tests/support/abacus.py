@@ -8,8 +8,7 @@ from typing import Final
 
 import trio
 
-from harness.cluster.base import ClusterError, Lost, NotSent
-from harness.remote.errors import RemoteError
+from harness.cluster.base import Lost, NotSent
 from harness.systems.base import Daemon, Site
 from store.core.messages import Body, Done, Failed, Found, Get, Put, Response
 
@@ -47,11 +46,7 @@ class Abacus:
     port = 7100
 
     async def setup(self, site: Site, sites: Sequence[Site]) -> None:
-        try:
-            words = ["install", "-m", "644", "/dev/stdin", PROGRAM]
-            await site.host.run(words, sudo=True, stdin=_SERVER.encode())
-        except RemoteError as error:
-            raise ClusterError(str(error)) from None
+        await site.run(["install", "-m", "644", "/dev/stdin", PROGRAM], _SERVER.encode())
 
     def daemons(self, site: Site) -> tuple[Daemon, ...]:
         clerk = ("sh", "-c", 'while :; do echo "$NOTE"; sleep 0.05; done')
@@ -65,13 +60,7 @@ class Abacus:
         return f"{site.home}/data"
 
     async def connect(self, site: Site) -> Line:
-        try:
-            dial = site.host.host.dial
-            sock = await trio.to_thread.run_sync(dial, site.address, self.port, 1.0)
-        except OSError as error:
-            raise NotSent(f"{site.node}: {error}") from None
-        sock.setblocking(False)
-        return Line(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+        return Line(await site.dial(self.port))
 
     async def serves(self, site: Site) -> bool:
         try:
@@ -90,10 +79,7 @@ class Abacus:
         return (f"{site.home}/server.log", f"{site.home}/clerk.log", f"{site.home}/none.log")
 
     async def teardown(self, site: Site) -> None:
-        try:
-            await site.host.run(["rm", "-f", PROGRAM], sudo=True)
-        except RemoteError as error:
-            raise ClusterError(str(error)) from None
+        await site.run(["rm", "-f", PROGRAM])
 
 
 class Line:

@@ -18,7 +18,7 @@ TABLE: Final = '''
 import os, subprocess, time
 from pathlib import Path
 
-from harness.hand import tool
+from harness.hand import origin, tool
 from harness.hand.context import Refused
 from harness.hand.proc import identify, see
 
@@ -26,6 +26,8 @@ from harness.hand.proc import identify, see
 def mark(context, args):
     """A file, for as long as it is not undone."""
     context.undo.add("mark", args)
+    Path(args["path"]).write_text("begun")
+    time.sleep(args.get("after_s", 0))
     Path(args["path"]).write_text("marked")
     return {"pid": os.getpid(), "parent": os.getppid(), "session": os.getsid(0)}
 
@@ -80,6 +82,10 @@ def broken(context, args):
     raise KeyError("sprocket")
 
 
+def controller(context, args):
+    return {"address": origin.origin().address}
+
+
 def refuse(context, args):
     raise Refused("not today")
 
@@ -87,7 +93,7 @@ def refuse(context, args):
 OPERATIONS = {
     "mark": mark, "daemon": daemon, "cover": cover, "sleep": sleep, "broken": broken, "refuse": refuse,
     "hang": hang, "list": lambda context, args: ["no", "object"], "echo": lambda context, args: args,
-    "nan": lambda context, args: {"value": float("nan")},
+    "controller": controller, "nan": lambda context, args: {"value": float("nan")},
 }
 UNDOERS = {"mark": unmark, "daemon": undaemon, "hang": forever}
 '''
@@ -119,6 +125,19 @@ def processes(made: Lab, words: bytes) -> set[int]:
 def hands(made: Lab) -> set[int]:
     """Every process of a hand."""
     return processes(made, b"python3\0/srv/stormcellar/hand.pyz")
+
+
+def cut_sessions(made: Lab) -> int:
+    """Kill what serves the SSH connections that there are, and not what waits for new ones; how many."""
+    serving = [
+        pid
+        for pid in processes(made, b"sshd: ")
+        if b"[listener]" not in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    for pid in serving:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(serving)
 
 
 def kill_at_once(pids: Iterable[int]) -> None:

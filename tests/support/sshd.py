@@ -1,7 +1,8 @@
 """A private sshd on loopback, run as whoever runs the tests, with keys of its own.
 
 Run by root it has mounts of its own, and in them users: root, `sudoer` who may become root without a
-password, `plain` who may not and has a password, and `nologin` whose shell is none.
+password, `plain` who may not and has a password, `nologin` whose shell is none, and two more who may: `odd`,
+whose shell is not POSIX, and `noisy`, whose shell prints and traces before it does anything.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ USERS = "".join(
         ("plain", 54322, "/bin/sh"),
         ("nologin", 54323, "/usr/sbin/nologin"),
         ("sshd", 54324, "/usr/sbin/nologin"),
+        ("odd", 54325, "/run/odd"),
+        ("noisy", 54326, "/bin/bash"),
     )
-)
+).replace("noisy:x:54326:54326::/:", "noisy:x:54326:54326::/run/noisy:")
 PASSWORD = "open sesame"
 PASSWORD_HASH = (
     "$6$stormcellar$1cXyVUDvHBhmuUrrfat5DTnmcB.GnPvjSw0DEpb6kX9rI"
@@ -44,8 +47,11 @@ SHADOW = "".join(
 OWN_MOUNTS = """set -e
 for file in passwd shadow sudoers; do [ ! -e /etc/$file ] || mount --bind "$1/$file" /etc/$file; done
 mount -t tmpfs tmpfs /run
-mkdir /run/sshd
+mkdir /run/sshd /run/noisy
 cp "$1/authorized_keys" /run
+printf '#!/bin/sh\necho "odd: no \\$? here"\necho "in: $2"\nexit 1\n' >/run/odd
+chmod 755 /run/odd
+printf 'echo Welcome!; echo Welcome, too! >&2; set -x' >/run/noisy/.bashrc
 shift
 exec "$@"
 """
@@ -117,7 +123,7 @@ class Sshd:
         for name, text in (
             ("passwd", USERS),
             ("shadow", SHADOW),
-            ("sudoers", "sudoer ALL=(ALL) NOPASSWD: ALL\n"),
+            ("sudoers", "sudoer,odd,noisy ALL=(ALL) NOPASSWD: ALL\n"),
         ):
             (self.directory / name).write_text(text)
             (self.directory / name).chmod(0o644 if name == "passwd" else 0o440)

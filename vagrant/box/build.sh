@@ -101,6 +101,6 @@ if [ "${2:-}" != inside ]; then
     mkdir -p "$(dirname "$1")"
     box=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
     # In namespaces of its own: whatever debootstrap mounts and starts ends with it, however it ends.
-    exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc "$0" "$box" inside
+    exec setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc "$here/${0##*/}" "$box" inside
 fi
 build "$1"

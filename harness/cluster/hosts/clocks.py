@@ -121,7 +121,7 @@ class Clocks(Hosts):
             right = abs(left_ms) < RIGHT_MS and _agree(moved_ms, *views)
             left = f", {left_ms:+.3f} ms left" if isinstance(answer, _Own) else ""
             detail = f"{node} by {moved_ms:+.6g} ms{_past(answer)}{left}{_itself(*views)}{_remarks(answer)}"
-            seen.append(Seen(right, detail))
+            seen.append(Seen(_all_seen(answer, right), detail))
         return _evidence("clocks moved", seen)
 
     # Strobe ----------------------------------------------------------------------------------------
@@ -143,12 +143,16 @@ class Clocks(Hosts):
     async def _watch_strobes(
         self, before: Mapping[str, View], deltas_ms: Mapping[str, int], period_ms: int
     ) -> dict[str, set[str]]:
-        """Which side of their strobes the nodes showed within a moment, of those where it can be told."""
+        """Which side of their strobes the nodes showed within a moment, of those where it can be told; and
+        until all have shown that they jumped forth, for as long as one must have."""
         shown: dict[str, set[str]] = {
             node: set() for node, view in before.items() if abs(deltas_ms[node]) > 4 * view.within_ms
         }
-        end = trio.current_time() + STROBE_WATCH_S
-        while any(len(sides) < 2 for sides in shown.values()) and trio.current_time() < end:
+        began = trio.current_time()
+        while any(len(sides) < 2 for sides in shown.values()):
+            is_seen = all("forth" in sides for sides in shown.values())
+            if trio.current_time() - began > STROBE_WATCH_S + (0 if is_seen else 2 * period_ms / 1000):
+                break
             for node, view in (await self._wall_clocks(list(shown))).items():
                 forth = abs(view.lead_ms - before[node].lead_ms) > abs(deltas_ms[node]) / 2
                 shown[node].add("forth" if forth else "back")

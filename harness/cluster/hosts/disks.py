@@ -102,22 +102,22 @@ class Disks(Damaging):
         orders: dict[str, Value] = {node: {"node": node} for node in self.hands}
         answers = await self.each("disk-mend", orders)
         self._full = frozenset()
-        bit = False
+        well: list[bool] = []
         parts = []
         for node, answer in answers.items():
             if "free_bytes" in answer:
-                bit |= answer["was_full"] and not answer["refused"]
+                well.append(answer["was_full"] and not answer["refused"])
                 writes = f"fails with {answer['refused']}" if answer["refused"] else "succeeds"
                 parts.append(f"{node} has {answer['free_bytes']:,} bytes free again, and a write {writes}")
             if took_ms := answer["took_ms"]:
                 slowly = [ms for ms in took_ms if ms >= DELAY_MS]
-                bit |= bool(slowly)
+                well += [True] if slowly else []
                 parts.append(f"{len(slowly)} syncs of {node} took {median(took_ms):.0f} ms (median)")
             elif answer["traced"]:
                 parts.append(f"{node} synced nothing")
         if began := await self._start_those_that_wait():
             parts.append(began)
-        return Evidence(bit, "; ".join(parts) or "no disk was full or slow")
+        return Evidence(bool(well) and all(well), "; ".join(parts) or "no disk was full or slow")
 
     async def _start_those_that_wait(self) -> str:
         """What came of it; empty if nobody waits."""

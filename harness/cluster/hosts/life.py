@@ -25,7 +25,8 @@ FIRST_START_LIMIT_S: Final = 90.0
 PROBE_S: Final = 2.0
 """How long an address is tried, to see whether it is reached from here."""
 TEARDOWN_LIMIT_S: Final = 60.0
-"""For ending a node and fetching its logs; what the hand undoes has its own limit."""
+"""For ending a node and fetching its logs, and once more for what its system does then; what the hand undoes
+has its own limit."""
 LOG_BYTES: Final = 15 << 20
 """What is fetched of a log: its end."""
 
@@ -89,6 +90,14 @@ class Life(Processes):
             raise NotSent(f"{node} is down")
         return await self.system.connect(self.sites[wanted])
 
+    def notes(self) -> list[str]:
+        return [
+            f"{node}: its SSH connection was lost {len(outages_s)}x, and replaced within "
+            f"{max(outages_s):.1f} s, so nothing was undone"
+            for node, hand in self.hands.items()
+            if (outages_s := hand.outages_s)
+        ]
+
     async def teardown(self) -> None:
         """Raises `ClusterError` if something may be left on a host, which `harness heal` then removes."""
         problems: list[str] = []
@@ -118,7 +127,10 @@ class Life(Processes):
         everybody = tuple(self._hosts)
         self.spares = everybody[len(self.nodes) :]
         self._states = dict.fromkeys(everybody, "down")
-        self._connections = {node: Connection(host) for node, host in self._hosts.items()}
+        # Half of it, so that a hand which waits is still there when its connection is known to be lost.
+        self._connections = {
+            node: Connection(host, self._silence_s / 2) for node, host in self._hosts.items()
+        }
         await self._preflight(self._connections)
         await for_each(everybody, lambda node: self._connections[node].connect())
         await for_each(everybody, self._start_hand)
@@ -199,7 +211,11 @@ class Life(Processes):
                     await self._end_node(node, hand, connection)
                 await hand.aclose()
             if node in self.sites:
-                await self.system.teardown(self.sites[node])
+                with trio.move_on_after(TEARDOWN_LIMIT_S) as limit:
+                    await self.system.teardown(self.sites[node])
+                if limit.cancelled_caught:
+                    took = f"took more than {TEARDOWN_LIMIT_S:g} s for its teardown"
+                    problems.append(f"{node}: {self.system.name} {took}")
         except ClusterError as error:
             problems.append(str(error))
         finally:

@@ -1,7 +1,7 @@
 """What happens to packets between nodes: delayed, lost, doubled, overtaken, spoilt, slowed down.
 
-They are lost where they arrive and all the rest happens where they leave. What it did is measured by rounds:
-echoes to the other nodes and back, before and after.
+They are lost where they arrive and all the rest happens where they leave. What is lost the rules count that
+lose it; all else is measured by rounds: echoes to the other nodes and back, before and after.
 """
 
 from __future__ import annotations
@@ -16,11 +16,16 @@ import msgspec
 from harness.cluster.base import Behaviour, Evidence, LateMs
 from harness.cluster.distances import evidence, links
 from harness.cluster.hosts.base import Hosts, Value
+from harness.hand.packets import burst_bytes
+from harness.hand.probe import LIMIT_S
 
 ECHOES: Final = 20
 ECHO_BYTES: Final = 100
-SLOW_ECHO_BYTES: Final = 500
-"""Enough for a limited rate to be seen."""
+ECHO_BYTES_MAX: Final = 1400
+"""What fits into one packet."""
+HEADERS_BYTES: Final = 42
+SEEN_MS: Final = 100
+"""For how long echoes are to be held up by a limited rate: much longer than by a machine that is busy."""
 QUIET_S: Final = 0.04
 """Where nothing is delayed: when nothing came for so long, nothing more will come."""
 
@@ -42,7 +47,8 @@ class Rounds(NamedTuple):
 
     def __str__(self) -> str:
         said = "no answer" if self.round_ms is None else f"a round takes {self.round_ms:.3g} ms"
-        parts = [f"{said}, {self.answered} of {self.sent} answered"]
+        parts = [f"{said}, the last answer came after {self.all_ms:.3g} ms" if self.answered else said]
+        parts.append(f"{self.answered} of {self.sent} answered")
         for name in COUNTS[1:]:
             if count := getattr(self, name):
                 parts.append(f"{count} {name}")
@@ -61,18 +67,36 @@ def summed(answers: Iterable[Mapping[str, Value]], sent_each: int) -> Rounds:
     )
 
 
-def shows(behaviour: Behaviour, before: Rounds, after: Rounds) -> bool:
-    """Every part of `behaviour`, if it has any, can be seen in what was measured. Packets that are spoilt are
-    hardly ever answered, as somebody on their way finds a checksum wrong."""
+def echo_bytes(behaviour: Behaviour, peers: int) -> int:
+    """How long echoes to so many peers must be for a limited rate to hold them up for `SEEN_MS`."""
+    if not behaviour.rate_kbit or not peers:
+        return ECHO_BYTES
+    wanted = burst_bytes(behaviour.rate_kbit) + behaviour.rate_kbit * SEEN_MS // 8
+    return min(max(ECHO_BYTES, wanted // (ECHOES * peers) - HEADERS_BYTES), ECHO_BYTES_MAX)
+
+
+def held_up_ms(behaviour: Behaviour, peers: int, size_bytes: int) -> float:
+    """How long the last of such echoes takes to leave because of a limited rate."""
+    if not behaviour.rate_kbit:
+        return 0.0
+    waiting = ECHOES * peers * (size_bytes + HEADERS_BYTES) - burst_bytes(behaviour.rate_kbit)
+    return max(0.0, 8 * waiting / behaviour.rate_kbit)
+
+
+def shows(behaviour: Behaviour, before: Rounds, after: Rounds, lost: int, held_ms: float) -> bool:
+    """Every part of `behaviour`, if it has any, can be seen in what was measured. `lost`: what the rules that
+    lose packets have counted; `held_ms`: for how long a limited rate should hold up the echoes. Packets that
+    are spoilt are hardly ever answered, as somebody on their way finds a checksum wrong."""
     missing = after.sent - after.answered > before.sent - before.answered
+    seen_ms = min(held_ms, 1000 * LIMIT_S) / 2
     shown = {
         "delay_ms": after.round_ms is not None
         and after.round_ms - (before.round_ms or 0) >= behaviour.delay_ms / 2,
-        "loss": missing,
+        "loss": lost > 0,
         "duplicate": after.twice > before.twice,
         "reorder": after.overtaken > before.overtaken,
         "corrupt": missing or after.spoilt > 0,
-        "rate_kbit": missing or after.all_ms > 2 * before.all_ms,
+        "rate_kbit": 0 < seen_ms <= after.all_ms - before.all_ms,
     }
     asked = [part for part in shown if getattr(behaviour, part)]
     return bool(asked) and all(shown[part] for part in asked)
@@ -95,7 +119,8 @@ class Shaping(Hosts):
     async def shape(self, nodes: tuple[str, ...], behaviour: Behaviour) -> Evidence:
         struck = self.named(nodes)
         await self.each("unshape", {node: {} for node in self.sites})
-        size_bytes = SLOW_ECHO_BYTES if behaviour.rate_kbit else ECHO_BYTES
+        peers = len(self.sites) - 1
+        size_bytes = echo_bytes(behaviour, peers)
         before = await self._rounds(struck, size_bytes, QUIET_S)
         told = msgspec.to_builtins(behaviour)
         leaving = bool(told.keys() - {"loss"})
@@ -110,12 +135,14 @@ class Shaping(Hosts):
         await self.each(
             "shape", {node: order for node, order in orders.items() if order["peers"] or order["losing"]}
         )
-        late_s = (behaviour.delay_ms + 4 * behaviour.jitter_ms) / 1000
-        if behaviour.rate_kbit:
-            late_s += 8 * size_bytes / (behaviour.rate_kbit * 1000)
+        held_ms = held_up_ms(behaviour, peers, size_bytes)
+        late_s = (behaviour.delay_ms + 4 * behaviour.jitter_ms + held_ms) / 1000
         after = await self._rounds(struck, size_bytes, QUIET_S + late_s)
         self._by_echoes = await self._treated("treated")
-        return Evidence(bit=shows(behaviour, before, after), detail=f"before: {before}; now: {after}")
+        return Evidence(
+            bit=shows(behaviour, before, after, self._by_echoes["lost"], held_ms),
+            detail=f"before: {before}; now: {after}",
+        )
 
     async def unshape(self) -> Evidence:
         treated = await self._treated("unshape")
@@ -129,7 +156,8 @@ class Shaping(Hosts):
         if not parts:
             return Evidence(False, "nothing was done to packets of the system")
         now = await self._rounds(list(self.sites), ECHO_BYTES, QUIET_S)
-        return Evidence(True, "; ".join([*parts, f"now: {now}"]))
+        bit = treated["left"] > 0 or treated["lost"] > 0
+        return Evidence(bit, "; ".join([*parts, f"now: {now}"]))
 
     async def set_apart(self, late_ms: LateMs) -> Evidence:
         for source, targets in late_ms.items():

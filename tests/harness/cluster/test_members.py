@@ -112,7 +112,7 @@ def test_no_copy_is_lost_while_another_is_missing(stage: Stage) -> None:
     stage.do(stage.cluster.kill(("n1",)))
     for harm in (stage.cluster.wipe("n2"), stage.cluster.replace("n2", "s1")):
         refused = stage.do(harm)
-        assert refused == Evidence(False, "left alone, as n1 is not there")
+        assert refused == Evidence(False, "left alone, as these are missing: n1", begun=False)
     assert stage.status("n2")["serves"]
 
 

@@ -22,6 +22,7 @@ from harness.demo.cap_prose import sentences
 from harness.demo.cap_tables import percent, tables
 from harness.demo.served import Served
 from harness.plan import node_names
+from harness.report.artifacts import RunDir
 from store.core.ownership.layout import Placement, first_layout
 
 SEED = 1
@@ -29,11 +30,21 @@ NAMES = [setting.name for setting in cap.SETTINGS]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Measured]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cap")
+
+
+@pytest.fixture(scope="module")
+def found(place: Path) -> dict[str, Measured]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("cap"))
+        patch.chdir(place)
         measured = list(cap._measured(Conditions(SEED), node_names(cap.NODES)))
     return {one.setting: one for one in measured}
+
+
+def kept(place: Path) -> dict[str, RunDir]:
+    """The run of each setting."""
+    return {path.parent.name: RunDir(path) for path in (place / "runs/demo-cap").glob("*/*")}
 
 
 def test_every_claim_holds(found: dict[str, Measured]) -> None:
@@ -51,6 +62,42 @@ def test_the_two_ways_out_of_a_partition(found: dict[str, Measured]) -> None:
     assert found["one, lww"].anomaly == "lost update"
     assert found["one, siblings"].counts["sibling_reads"] > 0
     assert found["one, set (CRDT)"].counts["lost"] == 0
+
+
+@pytest.mark.usefixtures("found")
+def test_each_setting_is_a_run_with_the_verdict_of_its_own_promise(place: Path) -> None:
+    results = {part: json.loads(run.results.read_text()) for part, run in kept(place).items()}
+    assert {part: told["status"] for part, told in results.items()} == {
+        "linearizable": "valid",
+        "quorum": "valid",
+        "quorum-sloppy": "invalid",
+        "one-lww": "invalid",
+        "one-siblings": "valid",
+        "one-set": "valid",
+    }
+    assert {told["replay"] for told in results.values()} == {f"harness demo cap --seed {SEED}"}
+    assert "adds are lost" in results["one-lww"]["summary"]
+    assert all(run.report.exists() for run in kept(place).values())
+
+
+@pytest.mark.usefixtures("found")
+@pytest.mark.parametrize(("part", "code"), [("linearizable", 0), ("one-lww", 1)])
+def test_a_setting_s_run_judged_again_comes_to_the_same(
+    place: Path, part: str, code: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    run = RunDir(kept(place)[part].path.relative_to(place))
+    before = run.results.read_text()
+    assert cli.main(["analyze", str(run.path), "--json"]) == code
+    assert json.loads(capsys.readouterr().out) == json.loads(before)
+    assert run.results.read_text() == before
+
+
+@pytest.mark.usefixtures("found")
+def test_two_settings_can_be_compared(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = (str(kept(place)[part].path) for part in ("quorum", "one-lww"))
+    assert cli.main(["compare", a, b]) == 0
+    assert "demo: 'cap/quorum' in A, 'cap/one-lww' in B" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -172,13 +219,14 @@ def test_percentages_are_not_rounded_to_all_or_nothing() -> None:
 
 
 def test_a_seed_gives_the_same_bytes_again(
-    found: dict[str, Measured], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    found: dict[str, Measured], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cap, "SETTINGS", cap.SETTINGS[3:4])
     (again,) = cap._measured(Conditions(SEED), node_names(cap.NODES))
     assert again == found["one, lww"]
-    assert [path.parent.name for path in Path("runs/demo-cap").glob("*/*/history.jsonl")] != []
+    (run,) = kept(tmp_path).values()
+    assert run.history.read_bytes() == kept(place)["one-lww"].history.read_bytes()
 
 
 def test_json_and_the_exit_code(

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from checkers.history import Op
+from harness import cli
 from harness.cluster.base import ClusterError, Evidence, LateMs
 from harness.cluster.sim import SimCluster
 from harness.demo import pacelc
 from harness.demo.base import Conditions, DemoError, Shown
-from harness.demo.regions import CLIENTS, MS, REGIONS, Figures, figures, measure, round_trip_ms, seats_of
+from harness.demo.regions import (
+    CLIENTS,
+    LEVELS,
+    MS,
+    PLACEMENTS,
+    REGIONS,
+    Figures,
+    figures,
+    measure,
+    round_trip_ms,
+    seats_of,
+)
+from harness.report.artifacts import LATEST, ROOT, RunDir, find
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,6 +48,18 @@ def rows_of(shown: Shown) -> list[Figures]:
 
 def test_every_claim_holds(shown: Shown) -> None:
     assert [claim for claim in shown.claims if not claim.holds] == []
+
+
+@pytest.mark.usefixtures("shown")
+def test_each_part_is_a_run_whose_level_kept_its_promise(capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [RunDir(path) for path in Path("runs/demo-pacelc").glob("*/*")]
+    results = [json.loads(run.results.read_text()) for run in runs]
+    assert {(told["status"], told["replay"]) for told in results} == {
+        ("valid", "harness demo pacelc --seed 3")
+    }
+    assert len({run.read_plan().demo for run in runs}) == len(PLACEMENTS) * len(LEVELS)
+    assert cli.main(["analyze", str(runs[0].path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == results[0]
 
 
 def test_the_same_seed_gives_the_same_figures(shown: Shown) -> None:
@@ -145,8 +172,10 @@ def test_the_way_of_a_far_client_is_added_at_both_ends() -> None:
     ],
 )
 def test_nodes_that_cannot_be_set_apart_fail_the_demo(
-    wrong: ClusterError | Evidence, sentence: str, monkeypatch: pytest.MonkeyPatch
+    wrong: ClusterError | Evidence, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     async def set_apart(self: SimCluster, late_ms: LateMs) -> Evidence:
         if isinstance(wrong, ClusterError):
             raise wrong
@@ -155,6 +184,7 @@ def test_nodes_that_cannot_be_set_apart_fail_the_demo(
     monkeypatch.setattr(SimCluster, "set_apart", set_apart)
     with pytest.raises(DemoError, match=f"^{sentence}"):
         measure("one in each", "one", Conditions(3))
+    assert json.loads(find(ROOT, LATEST).results.read_text())["status"] == "vacuous"
 
 
 @pytest.mark.real

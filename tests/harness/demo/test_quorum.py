@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from checkers.history import Op, Type
+from harness import cli
 from harness.demo import quorum
 from harness.demo.base import WIDTH, Conditions
 from harness.demo.quorum_claims import claims
@@ -16,6 +19,7 @@ from harness.demo.quorum_measure import Row, measure
 from harness.demo.quorum_tables import prose, tables
 from harness.demo.served import Served
 from harness.ledger import Requested
+from harness.report.artifacts import RunDir
 
 REQUESTED = (Requested("kill", frozenset({"kill"}), frozenset({"start"})),)
 Event = tuple[int | str, Type, str, Any]
@@ -180,10 +184,15 @@ def test_the_tables_fit_and_the_words_have_the_rows_figures(rows: list[Row], wid
     assert f"{sloppy.stale} of {sloppy.reads.served} reads were stale" in " ".join(text.split())
 
 
-def test_a_seed_gives_the_same_rows_again(
-    rows: list[Row], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+def test_a_seed_gives_the_same_rows_again_and_each_is_a_run(
+    rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path_factory.mktemp("again"))
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(quorum, "SETTINGS", quorum.SETTINGS[4:5])
     (again,) = quorum._rows(Conditions(1))
     assert again == rows[4]
+    (path,) = Path("runs/demo-quorum/n3-r2-w2").iterdir()
+    results = json.loads(RunDir(path).results.read_text())
+    assert (results["status"], results["replay"]) == ("valid", "harness demo quorum --seed 1")
+    assert cli.main(["analyze", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == results

@@ -73,7 +73,7 @@ RECORDED = [
         Finding(
             False,
             "iptables does not work there: Perhaps iptables or your kernel needs to be upgraded.",
-            "modprobe ip_tables iptable_filter, or update-alternatives --config iptables",
+            "modprobe -a ip_tables iptable_filter, or update-alternatives --config iptables",
         ),
     ),
     (
@@ -109,7 +109,7 @@ RECORDED = [
         Finding(
             False,
             "processes cannot be traced: strace: ptrace(PTRACE_TRACEME, ...): Operation not permitted",
-            "sysctl kernel.yama.ptrace_scope=1",
+            "give the container CAP_SYS_PTRACE, or boot it with kernel.yama.ptrace_scope below 3",
         ),
     ),
     (

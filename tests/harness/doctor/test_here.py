@@ -77,6 +77,20 @@ def test_a_simulated_run_needs_neither_root_nor_sshd() -> None:
     assert {row.check for row in rows if row.check in ("python", "packages")} == {"python", "packages"}
 
 
+def test_what_only_an_extra_wants_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pytest", None)
+    found = BY_NAME["packages"].look()
+    assert "pytest" not in found
+    assert "msgspec" in found
+    assert BY_NAME["packages"].read(found).ok
+
+
+def test_a_path_without_the_system_s_programs_is_no_lack(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert "No such file" not in BY_NAME["namespaces"].look()[1]
+    assert BY_NAME["mount"].look() == "/usr/bin/mount"
+
+
 def test_what_is_missing_and_not_needed_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     without = here.OwnCheck("sshd", frozenset({"netns"}), lambda: None, BY_NAME["sshd"].read)
     monkeypatch.setattr(here, "OWN_CHECKS", (without,))

@@ -18,8 +18,8 @@ from harness.hand import disks, slow, tool
 from harness.hand.context import Refused
 from harness.hand.disks import Disk
 from harness.hand.proc import STOPPED
-from tests.harness.hand.test_serve import Speaker, children, hand_in, until
 from tests.support.mounts import why_not
+from tests.support.speaker import Speaker, children, hand_in, until
 
 WHY_NOT = why_not("mkfs.ext4", "losetup", "strace") or (
     "" if os.geteuid() == 0 else "needs root itself, to see what is left"
@@ -164,8 +164,10 @@ def test_a_power_failure_loses_what_was_not_synced_and_nothing_else(node: Node) 
 def test_power_fails_on_a_full_disk_and_where_nothing_runs(node: Node) -> None:
     node.attach()
     node.ask("disk-fill")
+    (node.seen(node.data) / "old").rename(node.seen(node.data) / "renamed")
     answer = node.ask("power-off")
     assert (answer["kept"], answer["lost"], answer["struck"]) == (True, True, [])
+    assert node.sizes().keys() == {"old"}, "what changed in directories was not synced, either"
     assert node.ask("disk-mend")["was_full"]
 
 
@@ -251,6 +253,7 @@ def test_after_a_kill_of_the_hand_nothing_is_mounted_and_the_next_one_removes_th
         node.ask("disk-fill")
         if slowly:
             node.ask("disk-slow", delay_ms=20, beside=str(node.data))
+        (home / "disks/n1.new").touch()  # as if it had been killed while mkfs ran
     with hand_in(home, program) as hand:
         undone = hand.hear()["hello"]
         assert undone["failed"] == []
@@ -258,6 +261,7 @@ def test_after_a_kill_of_the_hand_nothing_is_mounted_and_the_next_one_removes_th
         assert state_of(pid) in ("", "Z")
         assert loops(home) == []
         assert list(home.glob("syncs.*")) == []
+        assert list(home.glob("disks/*")) == []
         assert list((home / "disks").iterdir()) == []
 
 
@@ -287,7 +291,7 @@ def test_a_disk_that_others_still_see_is_left_and_told(node: Node) -> None:
 
 def parcel_of(node: Node) -> str:
     assert isinstance(node.hand.process.args, list)
-    return str(node.hand.process.args[1])
+    return str(node.hand.process.args[node.hand.process.args.index("serve") - 1])
 
 
 def test_no_free_loop_device_is_told_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

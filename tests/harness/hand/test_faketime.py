@@ -330,6 +330,24 @@ def test_a_page_keeps_the_old_line_until_the_new_one_is_whole(page: Path) -> Non
     assert page.stat().st_size == faketime.PAGE_BYTES
 
 
+def test_a_writer_that_dies_in_the_middle_has_written_nothing(
+    page: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(Exception):
+        pass
+
+    def half(file: int, data: bytes, at: int) -> None:
+        pwrite(file, data[: len(data) // 2 or 1], at)
+        raise Died
+
+    faketime._write(page, Line(offset_ns=1))
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", half)
+    with pytest.raises(Died):
+        faketime._write(page, Line(offset_ns=-1, rate_ppm=5, since_ns=7))
+    assert faketime._read(page) == Line(offset_ns=1)
+
+
 # The arithmetic ---------------------------------------------------------------------------------------------
 
 instants = st.integers(0, 10**18)

@@ -151,6 +151,19 @@ def test_a_restored_copy_is_all_that_there_is(
     assert files.restore(context, node) == {"written": 0, "removed": 0}
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files away")
+def test_what_is_put_back_is_whose_it_was(context: Context, data: Path) -> None:
+    write(data, {"a": b"x"})
+    os.chown(data / "a", 1234, 4321)
+    (data / "a").chmod(0o640)
+    node = {"node": "n1", "data": str(data)}
+    files.snapshot(context, node)
+    (data / "a").unlink()
+    files.restore(context, node)
+    status = (data / "a").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (1234, 4321, 0o640)
+
+
 def test_without_a_snapshot_there_is_nothing_to_put_back(context: Context, data: Path) -> None:
     write(data, {"a": b"x"})
     for operation in (files.roll_back, files.restore):

@@ -6,13 +6,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,13 +18,12 @@ from harness.hand import serve
 from harness.hand.healing import LOG
 from tests.support.hands import harmless
 from tests.support.machine import living
+from tests.support.speaker import PATIENCE_S, children, hand_in, until
 
 pytestmark = [
     pytest.mark.real,
     pytest.mark.skipif(sys.platform != "linux", reason="needs Linux"),
 ]
-PATIENCE_S = 20
-FOREVER_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -34,58 +31,6 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hand") / "hand.pyz"
     path.write_bytes(harmless().content)
     return path
-
-
-class Speaker:
-    """The harness' side of one hand."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        self.asked = 0
-
-    def say(self, line: bytes) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + b"\n")
-        self.process.stdin.flush()
-
-    def hear(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline() or b"null")
-
-    def ask(self, operation: str, **args: object) -> Any:
-        self.asked += 1
-        self.say(json.dumps({"n": self.asked, "operation": operation, "args": args}).encode())
-        answer = self.hear()
-        assert answer.pop("n") == self.asked
-        return answer
-
-
-@contextmanager
-def hand_in(home: Path, program: Path, silence_s: float = FOREVER_S) -> Iterator[Speaker]:
-    home.mkdir(exist_ok=True)
-    argv = [sys.executable, str(program), "serve", str(home), str(silence_s)]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        workers = set()
-        try:
-            yield Speaker(process)
-            workers = children(process.pid)
-        finally:
-            for pid in workers | {process.pid}:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            with suppress(BrokenPipeError):
-                process.stdin.close() if process.stdin is not None else None
-
-
-def children(pid: int) -> set[int]:
-    return {child for child, parent in living().items() if parent == pid}
-
-
-def until(fact: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not fact():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_it_answers_in_the_order_in_which_it_is_asked(tmp_path: Path, program: Path) -> None:

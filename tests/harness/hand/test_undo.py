@@ -118,6 +118,29 @@ def test_a_disk_without_room_leaves_the_log_as_it_was(
     assert [entry.kind for entry in UndoLog(path).open()] == ["disk"]
 
 
+def test_what_is_written_is_on_the_disk_before_anybody_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "undo.jsonl"
+    synced: list[bytes] = []
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name.encode())
+        if synced[-1] == b"undo.jsonl":
+            synced[-1] = path.read_bytes().splitlines()[-1]
+
+    monkeypatch.setattr(os, "fsync", noted)
+    log = UndoLog(path)
+    first, second = log.add("iptables", {}), log.add("disk", {})
+    directory = tmp_path.name.encode()
+    entries = path.read_bytes().splitlines()
+    assert synced == [entries[0], directory, entries[1]]
+    log.done(first)
+    assert synced[3:] == [b'{"done": 1}']
+    log.done(second)
+    assert synced[4:] == [directory]
+
+
 def test_interrupted_in_the_middle_no_number_is_given_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,8 @@ def test_the_machine_is_as_before_while_a_lab_is_up_and_after_it(runtime: Path) 
     with lab_of(5, runtime) as made:
         everybody = family(keeper_of(runtime))
         assert len(everybody) > 10
+        assert "PYTEST_CURRENT_TEST" in os.environ  # and nothing of ours goes in there
+        assert "PYTEST" not in Path(f"/proc/{keeper_of(runtime)}/environ").read_text()
         assert {on(made, f"n{i}", "hostname").text for i in range(1, 6)} == {f"n{i}" for i in range(1, 6)}
         assert network_and_mounts() == before
     assert network_and_mounts() == before
@@ -297,12 +299,24 @@ def test_of_two_who_bring_up_the_same_lab_one_does(runtime: Path) -> None:
         lab.down("blue", runtime)
 
 
-def test_a_lab_that_is_not_understood_is_left_alone(runtime: Path) -> None:
+def test_a_lab_that_is_not_understood_is_told_and_left_alone(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     directory = runtime / "labs/blue"
     directory.mkdir(parents=True)
     (directory / "state.json").write_text('{"from": "the future"}')
-    with pytest.raises(LabError, match=r"state\.json is not ours, or of another version"):
-        lab.down("blue", runtime)
+    (runtime / "labs/yellow").mkdir()
+    (runtime / "labs/Not a lab").touch()
+    assert [(found.name, found.condition) for found in lab.every(runtime)] == [
+        ("blue", "not understood"),
+        ("yellow", "interrupted"),
+    ]
+    monkeypatch.setattr(lab.every, "__defaults__", (runtime,))
+    monkeypatch.setattr(lab.down, "__defaults__", (runtime,))
+    assert cli.main(["lab", "down", "--all"]) == 255
+    said = capsys.readouterr()
+    assert said.out == "lab yellow is down\n"
+    assert said.err.startswith(f"harness: {directory}/state.json is not ours, or of another version")
     assert directory.exists()
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import commands, lab, script
-from harness.lab.layout import HOSTS_MAX, LabError, directory_of, layout_of
+from harness.lab import lab, script
+from harness.lab.layout import DEFAULT_NAME, HOSTS_MAX, LabError, directory_of, layout_of
 
 RUNTIME = Path("/nowhere")
 
@@ -62,4 +62,4 @@ def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyP
 
 
 def test_the_default_name_is_a_name() -> None:
-    assert directory_of(commands.DEFAULT_NAME, RUNTIME).name == commands.DEFAULT_NAME
+    assert directory_of(DEFAULT_NAME, RUNTIME).name == DEFAULT_NAME

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from harness.cluster.hosts.parcel import look, ourselves
 from harness.remote.command import OUTPUT_BYTES_MAX
 from harness.remote.connection import CHANNELS_MAX, Connection
 from harness.remote.errors import (
@@ -18,6 +19,7 @@ from harness.remote.errors import (
     CommandNotRun,
     CommandTimeout,
     ConnectionLost,
+    NoRoot,
     OutputTooLong,
 )
 from harness.remote.shell import Command
@@ -192,7 +194,7 @@ def test_sudo_makes_root_and_a_timeout_kills_also_what_is_root_s(sshd: Sshd) -> 
 @needs_sudo
 def test_a_user_who_may_not_use_sudo_is_told_so(sshd: Sshd) -> None:
     async def scene(connection: Connection) -> None:
-        with pytest.raises(CommandNotRun, match="id was not run: sudo without a password for plain"):
+        with pytest.raises(NoRoot, match=r"id was not run: sudo without a password for plain \(sudo: .*\)$"):
             await connection.run(["id"], sudo=True)
 
     play(sshd.host_with(user="plain"), scene)
@@ -205,3 +207,32 @@ def test_a_login_shell_that_runs_nothing_is_told(sshd: Sshd) -> None:
             await connection.run(["id"])
 
     play(sshd.host_with(user="nologin"), scene)
+
+
+@needs_root
+def test_a_login_shell_of_another_kind_is_not_taken_for_sudo(sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        for sudo in (False, True):
+            with pytest.raises(CommandNotRun) as told:
+                await connection.run(["sh", "-c", "true\ntrue"], sudo=sudo)
+            assert str(told.value) == (
+                "n1: sh -c 'true true' was not run: the login shell of odd would not (odd: no $? here)"
+            )
+            assert type(told.value) is CommandNotRun
+
+    play(sshd.host_with(user="odd"), scene)
+
+
+@needs_root
+@needs_sudo
+def test_what_a_login_shell_prints_by_itself_is_no_part_of_the_output(sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        for sudo in (False, True):
+            completed = await connection.run(["echo", "mine"], sudo=sudo)
+            assert (completed.exit, completed.stdout) == (0, b"mine\n")
+            async with await connection.talk(["echo", "mine"], sudo=sudo) as talk:
+                assert [await talk.receive(), await talk.receive()] == [b"mine", None]
+        assert b"Welcome, too!\n" in (await connection.run(["true"])).stderr
+        assert (await look(connection)).machine == ourselves()
+
+    play(sshd.host_with(user="noisy"), scene)

@@ -90,6 +90,21 @@ def test_an_unknown_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
     assert f"is not known: if it is the right one, add [127.0.0.1]:{sshd.port} to {tmp_path}/none" in said
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"n1 ssh-ed25519 AAAAA\n", "has a line that is no key: n1 ssh-ed25519 AAAAA"),
+        (b"\xff\n", "cannot be read: 'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+def test_known_keys_that_make_no_sense_are_told(
+    content: bytes, said: str, sshd: Sshd, tmp_path: Path
+) -> None:
+    known = tmp_path / "known"
+    known.write_bytes(content)
+    assert f"{known} {said}" in refusal(sshd.host_with(known_hosts=(known,)), HostKeyError)
+
+
 def test_a_changed_host_key_is_refused_also_when_reconnecting(own_sshd: Sshd) -> None:
     async def scene(connection: Connection) -> None:
         await connection.connect()
@@ -121,6 +136,13 @@ def test_a_wrong_key_is_refused_and_named(sshd: Sshd, tmp_path: Path) -> None:
     assert "no key, no agent, no password" in refusal(sshd.host_with(keys=()), Refused)
 
 
+def test_a_key_that_cannot_be_used_keeps_no_other_from_being_tried(sshd: Sshd, tmp_path: Path) -> None:
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+
+    play(sshd.host_with(keys=(tmp_path / "none", sshd.identity)), scene)
+
+
 def test_a_password_is_tried_and_never_shown(sshd: Sshd) -> None:
     host = sshd.host_with(keys=(), password="hush-hush")
     assert "with the password" in refusal(host, Refused)
@@ -136,10 +158,17 @@ def test_the_right_password_lets_in(sshd: Sshd) -> None:
 
 
 def test_the_agent_s_keys_are_tried(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for program in ("ssh-agent", "ssh-add"):
+    for program in ("ssh-agent", "ssh-add", "ssh-keygen"):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed (apt-get install openssh-client)")
     path = str(tmp_path / "agent")
+    locked = tmp_path / "locked"  # by a passphrase; the agent has been told it
+    shutil.copy(sshd.identity, locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "hush", "-f", str(locked)], check=True)
+    said = refusal(sshd.host_with(keys=(locked,)), Refused)
+    assert said.endswith(
+        f"with the key {locked} (it has a passphrase: ssh-add {locked} gives it to an agent)"
+    )
     with subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL) as agent:
         try:
             monkeypatch.setenv("SSH_AUTH_SOCK", path)
@@ -150,5 +179,6 @@ def test_the_agent_s_keys_are_tried(sshd: Sshd, tmp_path: Path, monkeypatch: pyt
                 assert (await connection.run(["echo", "in"])).text == "in"
 
             play(sshd.host_with(keys=(), agent=True), scene)
+            play(sshd.host_with(keys=(tmp_path / "none", locked), agent=True), scene)
         finally:
             agent.kill()

@@ -38,7 +38,7 @@ def test_a_line_names_a_host_and_its_settings(tmp_path: Path, monkeypatch: pytes
         "# the lab\n\n"
         "vagrant@10.0.0.11:2222 name=n1 key='/a b/key' known_hosts=/k host_keys=any  # first\n"
         "10.0.0.12 password_env=LAB_PASSWORD\n"
-        "me@[fe80::1]:23 name=n3\n"
+        "me@[::1]:23 name=n3 key=/a#b\n"
     )
     first, second, third = read_hosts(file_of(tmp_path, text))
     assert (first.name, first.address, first.port, first.user) == ("n1", "10.0.0.11", 2222, "vagrant")
@@ -52,7 +52,7 @@ def test_a_line_names_a_host_and_its_settings(tmp_path: Path, monkeypatch: pytes
         "strict",
     )
     assert "hush" not in repr(second)
-    assert (third.address, third.port) == ("fe80::1", 23)
+    assert (third.address, third.port, third.keys) == ("::1", 23, (Path("/a#b"),))
 
 
 def test_what_vagrant_prints_is_understood(tmp_path: Path) -> None:
@@ -75,10 +75,46 @@ def test_an_openssh_configuration_keeps_its_patterns_and_defaults(tmp_path: Path
     assert hosts[0].host_keys == "strict"
 
 
+def test_an_openssh_configuration_is_read_as_openssh_reads_it(tmp_path: Path) -> None:
+    text = (
+        'Host n1 "n2" # don\'t worry\n  HostName "%h.example.org"  # both\n  ProxyCommand none\n'
+        f"  ProxyJump none\n  IdentityFile {tmp_path}/none\n  IdentityFile {tmp_path}/hosts\n"
+        "Host n3\n  IdentityFile none\n  UserKnownHostsFile /a ~/b\n  StrictHostKeyChecking accept-new\n"
+    )
+    hosts = read_hosts(file_of(tmp_path, text))
+    assert [host.address for host in hosts] == ["n1.example.org", "n2.example.org", "n3"]
+    assert hosts[0].keys == (tmp_path / "hosts",)
+    assert hosts[2].keys == ()
+    assert [host.host_keys for host in hosts] == ["strict"] * 3
+    assert hosts[2].known_hosts == (Path("/a"), Path.home() / "b")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("start", ["", "\ufeff"])
+def test_a_file_may_come_from_another_system(tmp_path: Path, start: str, end: str) -> None:
+    for line in ("me@a name=n1 # \u2028n2", "Host n1 # \u2028\n HostName a\n User me"):
+        path = tmp_path / "hosts"
+        path.write_bytes(f"{start}{line}\n".replace("\n", end).encode())
+        (host,) = read_hosts(path)
+        assert (host.name, host.address, host.user) == ("n1", "a", "me")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "names no host"),
+        ("::1 name=n1\n", "line 1: '::1' is not of the form user@address:port (IPv6: user@[address]:port)"),
+        ("[::1]:22\n", "line 1: '::1' cannot also be the host's name: add name=, as in name=n1"),
+        ("ssh://me@a\n", "line 1: 'ssh://me' is no user"),
+        ("-oProxyCommand=x name=n1\n", "line 1: '-oProxyCommand=x' is no address"),
+        ("a:٢٢\n", "line 1: 'a:٢٢' is not of the form"),
+        ("a key=~no-such-user/x\n", "line 1: ~no-such-user/x: there is no such home directory"),
+        ("Host n1\n  HostName 'a b'\n", """line 1: "'a b'" is no address"""),
+        ("Host n1\n  Port ²\n", "line 1: '²' is not a port"),
+        ("Host n1\n\nInclude more\n", "line 3: Include is not followed here"),
+        ("Host n1\nMatch exec false\n  User me\n", "line 2: Match is not followed here"),
+        ("CanonicalizeHostname yes\nHost n1\n", "line 1: CanonicalizeHostname is not followed here"),
+        ("Host n1\n  User me\n\nHost 'n2\n", "line 4: Unparsable host 'n2"),
         ("a name=n1\nb name=n1\n", "line 2: there is already a host n1"),
         ("a name=n1\n\nroot@a:22 name=n2\n", "line 3: n2 is the same place as n1: a"),
         ("a b\n", "line 1: 'b' is not a setting: name=, key=, known_hosts=, host_keys=, password_env="),

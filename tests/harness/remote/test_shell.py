@@ -31,14 +31,18 @@ SHOW = [
 
 
 def by_shell(command: Command, program: str = "/bin/sh") -> subprocess.CompletedProcess[bytes]:
+    """Without the word that tells where its output begins."""
     line = shell.line(command, sudo=False, limit_s=30)
-    return subprocess.run(
+    completed = subprocess.run(
         [program, "-c", line],
         capture_output=True,
         stdin=subprocess.DEVNULL,
         timeout=60,
         env={"PATH": os.defpath},
     )
+    before, _, completed.stdout = completed.stdout.partition(shell.BEGINS)
+    assert before == b""
+    return completed
 
 
 @settings(max_examples=60)
@@ -97,6 +101,7 @@ def test_a_group_is_ended_whole_and_a_second_time_is_no_error(program: str) -> N
     with subprocess.Popen(["/bin/sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         assert running.stderr is not None
+        assert running.stdout.readline() == shell.BEGINS
         running.stdout.readline()
         group, rest = shell.announced(running.stderr.readline())
         assert group is not None
@@ -111,6 +116,8 @@ def test_the_announcement_is_taken_out_of_standard_error_wherever_it_is() -> Non
     assert shell.announced(b"sudo: hm\nstormcellar-group 12\nrest\n") == (12, b"sudo: hm\nrest\n")
     assert shell.announced(b"stormcellar-group 12") == (None, b"stormcellar-group 12")
     assert shell.announced(b"no such user\n") == (None, b"no such user\n")
+    traced = b"+ sh -c 'echo stormcellar-group $PPID'\n"
+    assert shell.announced(traced + b"stormcellar-group 12\n") == (12, traced)
 
 
 @pytest.mark.parametrize(
@@ -133,3 +140,4 @@ def test_what_no_shell_could_run_is_refused(make: object, said: str) -> None:
 def test_errors_show_the_words_but_no_environment() -> None:
     assert str(Command(("echo", "a b"), {"SECRET": "hush"})) == "echo 'a b'"
     assert len(str(Command(("echo", "a" * 1000)))) <= 120
+    assert str(Command(("sh", "-c", "a\n  b"))) == "sh -c 'a b'"

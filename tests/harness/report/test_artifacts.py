@@ -76,8 +76,8 @@ def test_a_run_without_a_plan_is_refused_in_a_sentence(tmp_path):
 def test_what_the_results_say_of_the_run_itself_is_read_back_where_there_are_any(tmp_path):
     run = create(tmp_path, "register", NOW)
     assert run.read_ending() is None
-    run.write_results({"status": "failed", "interrupted_s": 1.5, "failures": ["a node died"]})
-    assert run.read_ending() == Ending(1.5, ("a node died",))
+    run.write_results({"status": "failed", "interrupted_s": 1.5, "failures": ["a node died"], "notes": ["a"]})
+    assert run.read_ending() == Ending(1.5, ("a node died",), ("a",))
     run.results.write_text("[")
     assert run.read_ending() is None
 

@@ -160,7 +160,6 @@ def test_quiet_prints_nothing():
             clock.now += 100
             live.on_op(client(61, "invoke"))
             live.tick(1.0, UP)
-            live.detail("x")
             live.anomaly("y")
         assert console.file.getvalue() == ""
 

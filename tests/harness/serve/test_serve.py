@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import socket
@@ -17,11 +18,12 @@ from time import time
 
 import pytest
 
+from harness import cli
 from harness.plan import Plan
-from harness.serve import paths
+from harness.serve import pages, paths
 from harness.serve.server import Server
 from tests.harness.test_compare import recorded, two
-from tests.support.command import environment, harness
+from tests.support.command import environment
 from tests.support.sample_run import WRONG_HISTORY, valid_verdict
 
 FIRST, SECOND = "20260101T000000.000Z", "20260102T000000.000Z"
@@ -85,6 +87,100 @@ def test_the_list_has_every_run_the_newest_first_and_none_by_a_link(root: Path) 
     assert 'class="status valid"' in text
 
 
+def listed(root: Path, query: str = "") -> list[str]:
+    """The names of the runs on the list's page, in their order."""
+    response, text = ask(root, f"/{query}")
+    assert response.status == 200
+    return re.findall(r'<a href="/runs/([^"]*)/"', text)
+
+
+def test_a_part_of_a_demo_is_listed_shown_and_compared_like_any_run(root: Path) -> None:
+    plan = Plan(workload="cart", level="one", demo="cap/one-lww", seed=7)
+    name = f"demo-cap/one-lww/{FIRST}"
+    run = recorded(root / name, plan, WRONG_HISTORY, valid_verdict())
+    (run.path / "nodes").mkdir()
+    (run.path / "nodes" / "n1.log").write_text("started")
+    assert name in listed(root)
+    text = ask(root, f"/runs/{name}/")[1]
+    assert "harness demo cap --seed 7" in text
+    assert f'"/runs/{name}/nodes/n1.log"' in text
+    assert ask(root, f"/runs/{name}/nodes/n1.log")[1] == "started"
+    text = ask(root, f"/compare?a={name}&b=register%2F{FIRST}")[1]
+    assert "demo: &#x27;cap/one-lww&#x27; in A, &#x27;&#x27; in B" in text
+
+
+def test_a_plan_within_a_run_is_no_run_of_its_own(root: Path) -> None:
+    (root / "register" / FIRST / "nodes" / "plan.json").write_text("{}")
+    assert listed(root) == [f"register/{SECOND}", f"register/{FIRST}"]
+    recorded(root / "a" / "b" / "c" / "too-deep", Plan(), WRONG_HISTORY, None)
+    assert len(listed(root)) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("valid", [FIRST]),
+        ("REGISTER", [SECOND, FIRST]),
+        ("linearizable partition", [FIRST]),
+        ("register one", [SECOND]),
+        ("20260102", [SECOND]),
+        ("valid one", []),
+        ("alid", []),
+        ("%22%3E", [SECOND, FIRST]),
+    ],
+)
+def test_only_those_are_listed_of_which_all_words_are_told(root: Path, words: str, found: list[str]) -> None:
+    assert listed(root, f"?q={words.replace(' ', '+')}") == [f"register/{time}" for time in found]
+
+
+def test_what_was_asked_for_is_told_back_escaped(root: Path) -> None:
+    text = ask(root, "/?q=%22%3E%3Cb%3Enothing")[1]
+    assert "<b>nothing" not in text
+    assert 'value="&quot;&gt;&lt;b&gt;nothing"' in text
+    assert "0 of 2 runs" in text
+
+
+def test_more_runs_than_fit_are_turned_over(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        recorded(root / "kv" / f"2025010{number}", Plan(seed=number), WRONG_HISTORY, None)
+    monkeypatch.setattr(pages, "RUNS_MAX", 2)
+    names = listed(root)
+    text = ask(root, "/")[1]
+    assert "From 1 to 2" in text
+    seen = [*names]
+    while older := re.search(r'<a href="/([^"]*)">Older', text):
+        query = html.unescape(older[1])
+        text = ask(root, f"/{query}")[1]
+        seen += listed(root, query)
+    assert "From 5 to 5" in text
+    assert '<a href="/?q=&amp;from=2">Newer' in text
+    assert len(seen) == len(set(seen)) == 5
+    assert seen == sorted(seen, key=lambda name: name.split("/")[::-1], reverse=True)
+
+
+@pytest.mark.parametrize("place", ["-1", "x", "9999999999999", "%D9%A3", ""])
+def test_a_place_in_the_list_that_makes_no_sense_is_its_beginning(root: Path, place: str) -> None:
+    assert len(listed(root, f"?from={place}")) == 2
+
+
+def test_a_place_after_the_end_is_the_last_page(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(listed(root, "?from=700")) == 2
+    monkeypatch.setattr(pages, "RUNS_MAX", 1)
+    assert listed(root, "?from=700") == [f"register/{FIRST}"]
+
+
+def test_one_run_alone_is_offered_nothing_to_compare_it_with(root: Path) -> None:
+    assert "Compare" not in ask(root, "/?q=valid")[1]
+    assert "Compare" in ask(root, "/")[1]
+
+
+def test_a_run_that_was_not_judged_says_how_that_is_done(root: Path) -> None:
+    text = ask(root, f"/runs/register/{SECOND}/")[1]
+    assert f"harness analyze {root}/register/{SECOND}" in text
+    assert "harness run --level one --seed 2" in text
+    assert "harness analyze" not in ask(root, f"/runs/register/{FIRST}/")[1]
+
+
 def test_a_run_shows_its_files_and_its_report(root: Path) -> None:
     _, text = ask(root, f"/runs/register/{FIRST}/")
     linked = re.findall(r'<a href="([^"]*)"', text)
@@ -124,6 +220,11 @@ def test_a_file_is_text_and_a_report_is_a_page_without_a_way_out(root: Path) -> 
         "/runs/../elsewhere/run/plan.json",
         "/runs/%2e%2e/elsewhere%2frun/plan.json",
         "/runs/register/nothing/",
+        "/runs/register/",
+        "/runs/",
+        f"/runs/register/../register/{FIRST}/",
+        f"/runs/%2e/register/{FIRST}/",
+        f"/compare?a=.%2Fregister%2F{FIRST}&b=register%2F{FIRST}",
         "/compare?a=../elsewhere/run&b=register/" + FIRST,
         "/compare",
         "/secret",
@@ -321,19 +422,35 @@ def test_the_command_says_where_it_serves_and_ends_with_ctrl_c(tmp_path: Path) -
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(
-    tmp_path: Path, words: tuple[str, ...], said: str
+    tmp_path: Path,
+    words: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    (tmp_path / "runs").mkdir()
-    done = harness(tmp_path, "serve", *words)
-    assert (done.returncode, done.stdout) == (254, "")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    refused(tmp_path, words, said, monkeypatch, capsys)
 
 
-def test_a_port_that_is_taken_is_told_of_with_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "runs").mkdir()
+def test_a_port_that_is_taken_is_told_of_with_a_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = harness(tmp_path, "serve", "--port", str(port))
-    assert (done.returncode, done.stdout) == (254, "")
-    assert f"127.0.0.1, port {port} cannot be listened on: Address already in use; --port 0" in done.stderr
+        said = f"127.0.0.1, port {port} cannot be listened on: Address already in use; --port 0"
+        refused(tmp_path, ("--port", str(port)), said, monkeypatch, capsys)
+
+
+def refused(
+    folder: Path,
+    words: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "runs").mkdir()
+    monkeypatch.chdir(folder)
+    assert cli.main(["serve", *words]) == 254
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert said in told.err
+    assert "Traceback" not in told.err

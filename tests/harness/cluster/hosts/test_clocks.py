@@ -176,7 +176,13 @@ def test_nodes_of_a_lab_see_what_was_asked_for_and_the_machine_does_not(
         assert await ahead_ms(cluster) == near(n1=-5000, n2=250_000, n3=0)
 
         await cluster.kill(("n1",))
-        down = await cluster.bump({"n1": -5000})
+        await cluster.bump({"n2": -250_000})
+        unseen = await cluster.reset()
+        assert unseen == Evidence(
+            False, "clocks moved: n1 by +5000 ms, but no process of it runs that sees that"
+        )
+        await cluster.bump({"n2": 250_000})
+        down = await cluster.bump({"n1": -10_000})
         assert not down.bit
         assert "no process of it runs that sees that" in down.detail
         await cluster.start(("n1",))

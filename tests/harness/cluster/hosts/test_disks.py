@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from harness.cluster.base import ClusterError, Disk, Files, Power
 from harness.cluster.hosts.cluster import HostCluster
+from harness.cluster.hosts.disks import Disks
 from harness.lab import lab, state
 from harness.lab.lab import Lab
 from harness.systems.store import BundledStore
@@ -108,6 +110,30 @@ async def put(cluster: HostCluster, node: str, key: str, level: str = "quorum") 
 
 async def held(cluster: HostCluster, node: str, keys: list[str]) -> list[str]:
     return [key for key in keys if isinstance(await ask(cluster, node, Get(key, "quorum")), Found)]
+
+
+class FullDisks(Disks):
+    """Two hosts; `refused` is with what a write to the disk of the second fails after it was mended."""
+
+    name = "made up"
+    nodes = ("n1", "n2")
+    spares = ()
+
+    def __init__(self, refused: str) -> None:
+        self.sites, self.hands = {}, {}
+        self._states = dict.fromkeys(self.nodes, "down")
+        self.refused = refused
+
+    async def each(self, operation: str, args: object) -> dict[str, dict[str, Any]]:
+        mended = {"was_full": True, "free_bytes": 9, "took_ms": [], "traced": []}
+        return {"n1": {**mended, "refused": ""}, "n2": {**mended, "refused": self.refused}}
+
+
+@pytest.mark.parametrize(("refused", "bit"), [("", True), ("ENOSPC", False)])
+def test_one_disk_that_is_still_full_is_not_mended(refused: str, bit: bool) -> None:
+    evidence = trio.run(FullDisks(refused).mend_disks)
+    assert evidence.bit is bit
+    assert ("a write fails with ENOSPC" in evidence.detail) is not bit
 
 
 def test_disks_are_full_and_slow_and_lose_power(three: Lab, tmp_path: Path) -> None:

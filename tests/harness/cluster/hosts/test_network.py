@@ -17,6 +17,7 @@ from harness.cluster.base import Behaviour, ClusterError, Grudge
 from harness.lab import lab
 from nemesis.grudge import bisect, complete, one_way
 from nemesis.partition import draw_cut
+from tests.support.hands import cut_sessions
 from tests.support.network_bench import (
     HEARD_WITHIN_S,
     NODES,
@@ -70,6 +71,8 @@ def grudges() -> list[Grudge]:
 
 
 def test_each_grudge_is_what_the_hosts_observe_and_replaces_the_one_before(stage: Stage) -> None:
+    """Also with every SSH session killed while it lasts: it stays, and can be healed."""
+
     async def scene(bench: Bench) -> None:
         for grudge in grudges():
             evidence = await bench.cut(grudge)
@@ -79,6 +82,7 @@ def test_each_grudge_is_what_the_hosts_observe_and_replaces_the_one_before(stage
                 f"{links} links cut; {links} of them dropped all probes; "
                 f"probes passed over {12 - links} of the {12 - links} others"
             )
+            assert cut_sessions(bench.lab) >= len(NODES)
             assert unheard(bench) == grudge
         evidence = await bench.heal()
         assert evidence.bit

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
+from typing import Any
 
-from harness.cluster.base import Behaviour
-from harness.cluster.hosts.packets import Rounds, shows, summed
+import pytest
+import trio
+
+from harness.cluster.base import Behaviour, Evidence
+from harness.cluster.hosts.packets import (
+    ECHO_BYTES_MAX,
+    ECHOES,
+    HEADERS_BYTES,
+    SEEN_MS,
+    Rounds,
+    Shaping,
+    echo_bytes,
+    held_up_ms,
+    shows,
+    summed,
+)
+from nemesis.packets import RATES_KBIT
 
 QUIET = Rounds(sent=80, answered=80, twice=0, overtaken=0, spoilt=0, round_ms=1.0, all_ms=4.0)
 
@@ -22,7 +38,9 @@ def test_rounds_of_all_nodes_are_summed() -> None:
     ]
     found = summed(answers, 20)
     assert found == Rounds(80, 57, 2, 1, 0, 2.0, 9.0)
-    assert str(found) == "a round takes 2 ms, 57 of 80 answered, 2 twice, 1 overtaken"
+    assert str(found) == (
+        "a round takes 2 ms, the last answer came after 9 ms, 57 of 80 answered, 2 twice, 1 overtaken"
+    )
     assert str(summed([{"n2": link(None, 0.0, answered=0)}], 20)) == "no answer, 0 of 20 answered"
 
 
@@ -30,24 +48,77 @@ def test_rounds_of_all_nodes_are_summed() -> None:
     ("behaviour", "seen"),
     [
         (Behaviour(delay_ms=40), {"round_ms": 41.0}),
-        (Behaviour(loss=0.2), {"answered": 70}),
         (Behaviour(duplicate=0.2), {"twice": 3}),
         (Behaviour(delay_ms=40, reorder=0.2), {"round_ms": 41.0, "overtaken": 2}),
         (Behaviour(corrupt=0.2), {"answered": 70}),
         (Behaviour(corrupt=0.2), {"spoilt": 1}),
-        (Behaviour(rate_kbit=1000), {"all_ms": 300.0}),
-        (Behaviour(delay_ms=40, loss=0.2), {"round_ms": 41.0, "answered": 70}),
+        (Behaviour(rate_kbit=1000), {"all_ms": 104.0}),
+        (Behaviour(delay_ms=40, corrupt=0.2), {"round_ms": 41.0, "answered": 70}),
     ],
 )
 def test_a_behaviour_has_bitten_when_each_of_its_parts_is_seen(
     behaviour: Behaviour, seen: dict[str, float]
 ) -> None:
-    assert shows(behaviour, QUIET, QUIET._replace(**seen))
+    assert shows(behaviour, QUIET, QUIET._replace(**seen), 0, 200.0)
     for part in seen:
         unseen = {**seen, part: getattr(QUIET, part)}
-        assert not shows(behaviour, QUIET, QUIET._replace(**unseen))
+        assert not shows(behaviour, QUIET, QUIET._replace(**unseen), 0, 200.0)
+
+
+def test_packets_are_lost_when_the_rules_that_lose_them_say_so() -> None:
+    fewer = QUIET._replace(answered=70)
+    assert not shows(Behaviour(loss=0.2), QUIET, fewer, 0, 0.0), "somebody else has lost them"
+    assert shows(Behaviour(loss=0.2), QUIET, QUIET, 1, 0.0)
+
+
+def test_rounds_that_are_slow_by_chance_show_no_limited_rate() -> None:
+    rate = Behaviour(rate_kbit=1000)
+    assert not shows(rate, QUIET, QUIET._replace(all_ms=103.0), 0, 200.0)
+    assert not shows(rate, QUIET, QUIET._replace(answered=1), 0, 200.0)
+    assert not shows(rate, QUIET, QUIET._replace(all_ms=900.0), 0, 0.0), "it could not have been seen"
+    assert shows(rate, QUIET, QUIET._replace(all_ms=900.0), 0, 60_000.0), "nobody waits so long"
+
+
+@pytest.mark.parametrize("rate_kbit", RATES_KBIT)
+@pytest.mark.parametrize("peers", [2, 4, 6])
+def test_echoes_are_long_enough_for_each_rate_that_is_drawn(rate_kbit: int, peers: int) -> None:
+    rate = Behaviour(rate_kbit=rate_kbit)
+    size_bytes = echo_bytes(rate, peers)
+    assert size_bytes <= ECHO_BYTES_MAX
+    assert held_up_ms(rate, peers, size_bytes) > 0.85 * SEEN_MS
+    assert ECHOES * peers * (size_bytes + HEADERS_BYTES) * 8 / rate_kbit < 600
 
 
 def test_silence_is_no_delay_and_nothing_asked_for_is_never_seen() -> None:
-    assert not shows(Behaviour(delay_ms=40), QUIET, QUIET._replace(round_ms=None, answered=0))
-    assert not shows(Behaviour(), QUIET, QUIET._replace(answered=0))
+    assert not shows(Behaviour(delay_ms=40), QUIET, QUIET._replace(round_ms=None, answered=0), 0, 0.0)
+    assert not shows(Behaviour(), QUIET, QUIET._replace(answered=0), 9, 0.0)
+
+
+class Treated(Shaping):
+    """One host, whose hand has counted `treated`, and where echoes come back."""
+
+    name = "made up"
+    nodes = ("n1",)
+    spares = ()
+
+    def __init__(self, **treated: int) -> None:
+        self.sites = {}
+        self.treated = Counter({"left": 0, "room": 0, "came": 0, "lost": 0} | treated)
+        self._by_echoes = Counter(came=40, lost=8)
+
+    def states(self) -> dict[str, Any]:
+        return {}
+
+    async def each(self, operation: str, args: Any) -> dict[str, Any]:
+        return {"n1": dict(self.treated)} if operation == "unshape" else {}
+
+
+@pytest.mark.parametrize(
+    ("treated", "bit"),
+    [({"came": 60, "lost": 9}, True), ({"came": 60, "lost": 8}, False), ({"left": 3}, True), ({}, False)],
+)
+def test_it_has_bitten_the_system_when_more_was_treated_than_our_own_echoes(
+    treated: dict[str, int], bit: bool
+) -> None:
+    evidence: Evidence = trio.run(Treated(**treated).unshape)
+    assert evidence.bit is bit

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from harness import cli
-from harness.demo import command
+from harness.commands import demo as command
 from harness.demo.base import Claim, Conditions, Demo, DemoError, Shown
 
 SHOWN = Shown(

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import trio
 
-from harness import catalog, commands, plan
+from harness import catalog, plan
 from harness.cluster.hosts.ground import OwnLab
+from harness.commands import terminal
 from harness.doctor.examine import Row, examine
 from harness.doctor.here import examine_here
 from harness.doctor.report import as_json, render
@@ -20,8 +20,6 @@ from harness.plan import PlanError
 from harness.remote.connection import Connection
 from harness.remote.host import Host
 from harness.remote.hosts import read_hosts
-
-HELP: Final = "check everything that a run needs, and say what mends what is missing"
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -47,10 +45,10 @@ def doctor(args: argparse.Namespace, words: Sequence[str]) -> int:
         faults = _faults(args, len(hosts))
         rows += trio.run(_examine, hosts, faults)
     if args.json:
-        commands.print_json(as_json(rows))
+        terminal.print_json(as_json(rows))
     else:
-        render(commands.Terminal(), rows)
-    return commands.EXIT_FAILED if any(found.state == "missing" for found in rows) else 0
+        render(terminal.Terminal(), rows)
+    return terminal.EXIT_FAILED if any(found.state == "missing" for found in rows) else 0
 
 
 def _faults(args: argparse.Namespace, count: int) -> tuple[str, ...]:

@@ -6,18 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import trio
 
+from harness.commands.terminal import EXIT_FAILED
 from harness.heal import heal
 from harness.lab import lab
 from harness.lab.layout import DEFAULT_NAME
 from harness.remote.host import Host
 from harness.remote.hosts import read_hosts
-
-HELP: Final = "undo what a run that was killed left on the hosts"
-EXIT_FAILED: Final = 255
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,6 @@ from harness.plan import PlanError
 from harness.report import artifacts
 from harness.serve.server import Server
 
-HELP: Final = "recorded runs in a browser: reports, files, and two side by side"
 HOST: Final = "127.0.0.1"
 PORT: Final = 8080
 EPILOG: Final = """examples:

@@ -6,18 +6,19 @@ import argparse
 import os
 import shlex
 import shutil
+import sys
 from collections.abc import Sequence
 from typing import Final
 
 from harness.lab import lab
 from harness.lab.layout import DEFAULT_NAME, LabError
 
-HELP: Final = "hosts on this machine, in network namespaces (Linux, root)"
 HOSTS_DEFAULT: Final = 5
+EXIT_FAILED: Final = 255
 
 
-def add_to(parser: argparse.ArgumentParser, of: type[argparse.ArgumentParser]) -> None:
-    actions = parser.add_subparsers(required=True, metavar="ACTION", parser_class=of)
+def add_to(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
     up = actions.add_parser("up", help="bring a lab up; it stays until it is taken down")
     up.add_argument("--hosts", type=int, default=HOSTS_DEFAULT, metavar="N", help="n1 to nN (%(default)s)")
     up.set_defaults(command=_up)
@@ -36,7 +37,7 @@ def add_to(parser: argparse.ArgumentParser, of: type[argparse.ArgumentParser]) -
     for action in (up, down, ssh):
         action.add_argument("--name", default=DEFAULT_NAME, help="of the lab (%(default)s)")
     ssh.add_argument("host", metavar="HOST")
-    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
+    ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND").required = False
 
 
 def _up(args: argparse.Namespace, words: Sequence[str]) -> int:
@@ -47,9 +48,14 @@ def _up(args: argparse.Namespace, words: Sequence[str]) -> int:
 
 def _down(args: argparse.Namespace, words: Sequence[str]) -> int:
     names = [found.name for found in lab.every()] if args.all else [args.name]
+    code = 0
     for name in names:
-        print(f"lab {name} is down" if lab.down(name) else f"there is no lab {name}")
-    return 0
+        try:
+            print(f"lab {name} is down" if lab.down(name) else f"there is no lab {name}")
+        except LabError as error:  # one that cannot be taken down keeps nobody from the others
+            print(f"harness: {error}", file=sys.stderr)
+            code = EXIT_FAILED
+    return code
 
 
 def _status(args: argparse.Namespace, words: Sequence[str]) -> int:

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from checkers.history import Op
 from checkers.models import show
+from checkers.verdict import Status
 from harness import compare
 from harness.compare import Comparison, Parting, Side
 from harness.report import artifacts
 
-HELP: Final = "two recorded runs side by side: verdicts, rates, latencies, faults, plans"
 EPILOG: Final = """examples:
   harness compare runs/register/20260101T120000.000Z latest
   harness compare before/ after/ --json
@@ -91,11 +91,17 @@ def rows(found: Comparison) -> Iterator[Row]:
 
 
 def sentences(found: Comparison) -> list[str]:
-    """What the figures are worth, how the plans differ, and from where on the histories do."""
+    """Why either is not valid, what the figures are worth, how the plans differ, and from where on the
+    histories do. What belongs to the line before is indented."""
     said = [f"{each.field}: {show(each.a)} in A, {show(each.b)} in B" for each in found.plans]
     lines = ["The plans differ in", *(f"  {line}" for line in said)] if said else ["The plans are the same."]
     same = found.parting is None
-    return [*([] if same else [NOISE]), *lines, _parted(found.parting)]
+    wrong = [
+        f"{name} is {side.status}: {side.summary}"
+        for name, side in (("A", found.a), ("B", found.b))
+        if side.status not in (None, Status.VALID.value)
+    ]
+    return [*wrong, *([] if same else [NOISE]), *lines, _parted(found.parting)]
 
 
 def _parted(parting: Parting | None) -> str:

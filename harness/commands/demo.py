@@ -5,23 +5,17 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
 from rich.table import Table
 from rich.text import Text
 
-from harness.commands import EXIT_FAILED, Terminal, print_json
-from harness.demo import cap, pacelc, quorum, sharding
+from harness.commands.terminal import EXIT_FAILED, Terminal, print_json
 from harness.demo.base import WIDTH, Claim, Conditions, Demo, DemoError
+from harness.demo.catalog import DEMOS
 from harness.plan import Plan, check_ground
-
-HELP: Final = "show a trade-off by the figures of a run"
-
-DEMOS: Final[Mapping[str, Demo]] = {
-    demo.name: demo for demo in (cap.DEMO, pacelc.DEMO, sharding.DEMO, quorum.DEMO)
-}
 
 CODES: Final = """
 exit codes:
@@ -32,8 +26,8 @@ exit codes:
 """
 
 
-def add_to(parser: argparse.ArgumentParser, of: type[argparse.ArgumentParser]) -> None:
-    names = parser.add_subparsers(required=True, metavar="NAME", parser_class=of)
+def add_to(parser: argparse.ArgumentParser) -> None:
+    names = parser.add_subparsers(required=True, metavar="NAME")
     for demo in DEMOS.values():
         one = names.add_parser(
             demo.name,
@@ -67,6 +61,7 @@ def _run(demo: Demo, args: argparse.Namespace, words: Sequence[str]) -> int:
         given.get("nodes_file", ""),
         given.get("lab", ""),
         _tell,
+        ("harness", *words),
     )
     check_ground(conditions.cluster, conditions.nodes_file, conditions.lab)
     Plan(seed=seed).validate()
