@@ -12,7 +12,7 @@ from harness.cluster.sim import SimCluster, SimOptions
 from harness.ledger import Requested
 from harness.plan import Plan, PlanError
 from harness.run import Faults
-from nemesis.base import Fault, Shared
+from nemesis.base import Fault, SharesHealing
 from nemesis.compose import FAULTS, Nemesis, parse_faults
 from nemesis.membership import MembershipFault
 from nemesis.targets import ByRoles, check_roles
@@ -131,7 +131,7 @@ def faults_for(
 
 def _requested(nemesis: Nemesis) -> tuple[Requested, ...]:
     def one(fault: Fault) -> Requested:
-        undone_by = fault.undone_by if isinstance(fault, Shared) else frozenset()
+        undone_by = fault.undone_by if isinstance(fault, SharesHealing) else frozenset()
         return Requested(fault.name, fault.begins, fault.ends, undone_by)
 
     return tuple(one(fault) for fault in nemesis.faults)

@@ -47,7 +47,7 @@ class Preparing(Protocol):
 
 
 @runtime_checkable
-class Shared(Protocol):
+class SharesHealing(Protocol):
     """A fault that the healing of others undoes as well. `undone_by`: their `f`s."""
 
     undone_by: frozenset[str]

@@ -30,7 +30,7 @@ from harness.remote.errors import (
 )
 from harness.remote.host import Host
 from harness.remote.shell import Command, Completed
-from harness.remote.transport import RESCUE_LIMIT_S, lost_if_broken, open_channel
+from harness.remote.transport import RESCUE_LIMIT_S, end_input, lost_if_broken, open_channel
 
 OUTPUT_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of both streams together."""
@@ -65,7 +65,7 @@ class Execution:
         self._sudo = sudo
         self._stdin = stdin
         self._timeout_s = timeout_s
-        self._line = shell.line(command, sudo=sudo, limit_s=timeout_s + BACKSTOP_S)
+        self._line = shell.line(command, sudo=sudo, limit_s=timeout_s + BACKSTOP_S, fed=bool(stdin))
         self._abandoned = threading.Event()
         self._bell: tuple[int, int] | None = None
         self._bell_lock = threading.Lock()
@@ -109,14 +109,12 @@ class Execution:
     def _feed(self, channel: paramiko.Channel) -> None:
         """A command need not read its input before it writes, so a long one has a thread of its own."""
         if not self._stdin:
-            with lost_if_broken(self._host):
-                channel.shutdown_write()
             return
 
         def feed() -> None:
             with suppress(OSError, EOFError, paramiko.SSHException):  # it need not read it to the end, either
                 channel.sendall(self._stdin)
-                channel.shutdown_write()
+                end_input(channel)
 
         threading.Thread(target=feed, name=f"input of {self._host.name}", daemon=True).start()
 

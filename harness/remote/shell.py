@@ -72,14 +72,15 @@ class Completed:
         return self.stdout.decode("utf-8", "replace").rstrip("\n")
 
 
-def line(command: Command, *, sudo: bool, limit_s: float | None) -> bytes:
-    """What is sent to the login shell; without `limit_s` the host lets it run. Raises `ValueError` when it
-    would be too long for one."""
+def line(command: Command, *, sudo: bool, limit_s: float | None, fed: bool = True) -> bytes:
+    """What is sent to the login shell; without `limit_s` the host lets it run, and unless `fed` its input is
+    over at once. Raises `ValueError` when it would be too long for one."""
     script = ["echo stormcellar-group $PPID >&2", f"echo {BEGINS.decode().rstrip()}"]
     script += [f"export {name}={shlex.quote(value)}" for name, value in command.env.items()]
     if command.directory is not None:
         script.append(f"cd {shlex.quote(command.directory)} || exit 1")
-    redirection = "" if command.output is None else f" >>{shlex.quote(command.output)} 2>&1"
+    redirection = "" if fed else " </dev/null"
+    redirection += "" if command.output is None else f" >>{shlex.quote(command.output)} 2>&1"
     script.append(f'"$@"{redirection}')
     script.append("exit $?")
     limit = "0" if limit_s is None else f"{limit_s:.3f}"  # to `timeout`, 0 is no limit

@@ -29,7 +29,7 @@ from harness.remote.errors import (
 )
 from harness.remote.host import Host
 from harness.remote.shell import Command, Completed
-from harness.remote.transport import lost_if_broken, open_channel
+from harness.remote.transport import end_input, lost_if_broken, open_channel
 
 LEAVE_S: Final = 2.0
 """How long a command may go on after the end of its input before it is killed."""
@@ -130,7 +130,7 @@ class Talk:
         assert self._channel is not None
         with trio.CancelScope(shield=True):
             with suppress(OSError, EOFError, paramiko.SSHException):
-                await trio.to_thread.run_sync(self._channel.shutdown_write)
+                await trio.to_thread.run_sync(end_input, self._channel)
             with trio.move_on_after(LEAVE_S):
                 await self._over.wait()
             if not self._over.is_set():

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import paramiko
 from paramiko.hostkeys import InvalidHostKey
@@ -77,6 +77,16 @@ def open_channel(transport: paramiko.Transport, host: Host, limit_s: float) -> p
                 if time.monotonic() > deadline or not transport.is_active():
                     raise
             time.sleep(_REFUSED_PAUSE_S)
+
+
+def end_input(channel: paramiko.Channel) -> None:
+    """As its `shutdown_write`, which may send that behind paramiko's own answer to the end of the channel;
+    and sshd ends a whole connection on which it finds such a thing. Raises what `lost_if_broken` catches."""
+    its: Any = channel
+    with its.lock:  # nothing is answered meanwhile
+        message = its._send_eof()
+        if message is not None:
+            its.transport._send_user_message(message)
 
 
 @contextmanager
