@@ -88,11 +88,11 @@ PACKETS = (
     Scenario(
         "what all nodes send is slow",
         (
-            "pace n4 put k x*1000 all -> measured",
+            "pace n4 put k x*3000 all -> measured",
             f"shape {ALL} rate_kbit=250 -> bit",
-            "pace n4 put k x*1000 all -> slower",
+            "pace n4 put k x*3000 all -> slower",
             "unshape -> bit",
-            "pace n4 put k x*1000 all ~> as before",
+            "pace n4 put k x*3000 all ~> as before",
         ),
     ),
 )
