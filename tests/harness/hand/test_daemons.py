@@ -103,10 +103,10 @@ def test_all_that_came_from_a_daemon_is_killed_with_it(context: Context) -> None
         return found
 
     until(lambda: ours().keys() == wanted)
-    pids = ours().values()
+    pids = list(ours().values())
     answer = daemons.kill(context, {"node": NODE})
     assert answer == {"struck": ["d"], "ended": ["d"], "status": {"d": -signal.SIGKILL}, "gone": {}}
-    assert not any(map(lives, pids))
+    until(lambda: not any(map(lives, pids)))  # what is left of one has no memory any more
     assert context.undo.open() == []
     assert daemons.look(context, {})["nodes"][NODE] == {}
 
@@ -158,6 +158,15 @@ def test_one_that_is_asked_to_end_may_do_what_it_has_to(context: Context) -> Non
     assert ended["said"].endswith(" / bye")
     assert daemons.kill(context, {"node": NODE})["struck"] == []
     assert context.undo.open() == []
+
+
+def test_one_is_frozen_although_to_look_once_takes_all_the_time(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(context, "echo set; exec sleep 1000")
+    until(lambda: "set" in said(context))
+    monkeypatch.setattr(daemons, "EFFECT_LIMIT_S", 0.0)
+    assert daemons.pause(context, {"node": NODE}) == {"frozen": ["d"], "going": []}
 
 
 def test_one_that_does_not_want_to_end_is_told(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
