@@ -173,9 +173,10 @@ class Members:
                 continue
             calm = False
             if self._now_s() >= end:
+                idle = [node for node in self._nodes.nodes if not await self._serves(node)]
                 raise ClusterError(
                     f"members are not restored within {limit_s:g} s: owners are "
-                    f"{', '.join(owners) or 'not known'}; not serving: {', '.join(outside) or 'none'}"
+                    f"{', '.join(owners) or 'not settled'}; not serving: {', '.join(idle) or 'none'}"
                 )
             for node in outside if owners else (*self._nodes.nodes, *self._nodes.spares):
                 await self._nodes.begin(node, afresh=False)  # a change may wait for what it is to pull

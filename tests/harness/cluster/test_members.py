@@ -149,6 +149,14 @@ def test_members_that_cannot_be_restored_are_said_to_be_so(stage: Stage) -> None
         stage.do(stage.cluster.restore())
 
 
+def test_who_does_not_serve_is_named_also_while_no_layout_is_settled(stage: Stage) -> None:
+    stage.write("linearizable")
+    stage.do(stage.cluster.pause(("n3",)))
+    stage.ask("n1", Admin("leave", {"node": "n2"}))  # begins, and waits for n3, who gains keys
+    with pytest.raises(ClusterError, match=r"owners are not settled; not serving: n3$"):
+        stage.do(stage.cluster.restore(0.5))
+
+
 def test_a_full_disk_refuses_changes_and_serves_reads_until_there_is_room(stage: Stage) -> None:
     stage.write("all", 3)
     cluster = stage.cluster
