@@ -13,7 +13,7 @@ from harness.ledger import Requested
 from harness.plan import Plan, PlanError
 from harness.run import Faults
 from nemesis.base import Fault, SharesHealing
-from nemesis.compose import FAULTS, Nemesis, parse_faults
+from nemesis.compose import AMOUNTS, FAULTS, Nemesis, parse_faults
 from nemesis.membership import MembershipFault
 from nemesis.targets import ByRoles, check_roles
 from store.core.data.levels import parse_level
@@ -31,7 +31,7 @@ from workloads.unique_ids import UniqueIdsWork
 
 T = TypeVar("T")
 
-__all__ = ["CLUSTERS", "FAULTS", "WORKLOADS", "Pieces", "assemble"]
+__all__ = ["AMOUNTS", "CLUSTERS", "FAULTS", "WORKLOADS", "Pieces", "assemble"]
 
 
 class WorkloadKind(NamedTuple):

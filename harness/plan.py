@@ -45,7 +45,7 @@ STORE: Final = "store"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _SYSTEM = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _NODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")
-_FAULT = re.compile(r"([a-z][a-z0-9-]*)(:[A-Za-z0-9][A-Za-z0-9.+@=*?/_-]*)?")
+_FAULT = re.compile(r"([a-z][a-z0-9-]*)(:[A-Za-z0-9][A-Za-z0-9.+@=%*?/_-]*)?")
 
 
 class PlanError(Exception):

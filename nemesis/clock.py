@@ -4,7 +4,7 @@ well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -13,6 +13,7 @@ from checkers.history import Op
 from harness.cluster.base import Clock, Cluster, Drift, Evidence, Strobe
 from harness.draw import fork, uniform_int
 from harness.generator import Generator
+from nemesis.amounts import Amount, Measure, asked_or, parse_amount, split_amount
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
 from nemesis.targets import Target, draw_injection, parse_target, roles_of
@@ -21,15 +22,21 @@ EXPONENT_MIN: Final = 2
 EXPONENT_MAX: Final = 18
 PERIOD_EXPONENT_MAX: Final = 10
 RATE_EXPONENT_MAX: Final = 14
+RATE_PPM_MAX: Final = 100_000
+"""A kernel's clock cannot do more."""
+YEAR_MS: Final = 365 * 86_400_000
+JUMP: Final = Measure("JUMP_MS", -YEAR_MS, YEAR_MS)
 ENDS: Final = frozenset({"clock-reset", "strobe-end", "drift-end"})
 
 
 class _ClockFault:
-    """`choice` is a target; without one, each injection draws one of `targets`."""
+    """`choice` is `TARGET[=AMOUNT]`; without one, each injection draws one of `targets`. What is asked for
+    is the same for every node that is struck."""
 
     name: str
     begin: str
     end: str
+    amount: Amount
     targets = ("one", "minority", "majority", "all")
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
@@ -37,7 +44,9 @@ class _ClockFault:
         self.ends = frozenset({self.end})
         self.undone_by = ENDS - self.ends
         self._nodes = tuple(nodes)
-        self._allowed = parse_target(self.name, choice, self.targets, nodes, roles=True)
+        target, amount = split_amount(choice)
+        self._allowed = parse_target(self.name, target, self.targets, nodes, roles=True)
+        self._asked = parse_amount(f"{self.name}:{target}", amount, self.amount)
         self.roles = roles_of(self._allowed, nodes)
 
     def generator(self, interval_s: float, seed: int) -> Generator:
@@ -51,6 +60,10 @@ class _ClockFault:
 
     def _inject(self, seed: int) -> Op:
         return draw_injection(self, self.begin, self._allowed, self._nodes, seed)
+
+    def _each(self, target: Target, seed: int, draw: Callable[[int], int]) -> dict[str, int]:
+        """By node, what was asked for, or else what is drawn for it."""
+        return {node: int(asked_or(draw(fork(seed, node)), self._asked)) for node in target.nodes}
 
 
 class Bump(msgspec.Struct, frozen=True):
@@ -66,6 +79,7 @@ class ClockFault(_ClockFault):
     name = "clock"
     summary = "make wall clocks jump by 4 ms to 4 minutes to either side, and set them right again"
     begin, end = "clock-bump", "clock-reset"
+    amount = Amount((JUMP,))
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Clock)
@@ -78,7 +92,8 @@ class ClockFault(_ClockFault):
         return await cluster.bump(msgspec.convert(op.value, Bump).offsets_ms)
 
     def aim(self, f: str, target: Target, seed: int) -> Op:
-        return nemesis_op(f, msgspec.to_builtins(Bump(target.target, _offsets(target, seed))))
+        offsets_ms = self._each(target, seed, draw_offset_ms)
+        return nemesis_op(f, msgspec.to_builtins(Bump(target.target, offsets_ms)))
 
 
 class Flicker(msgspec.Struct, frozen=True):
@@ -93,6 +108,7 @@ class StrobeFault(_ClockFault):
     name = "strobe"
     summary = "make wall clocks jump by up to 4 minutes and back again, up to 1000 times a second"
     begin, end = "strobe", "strobe-end"
+    amount = Amount((JUMP, Measure("PERIOD_MS", 1, 10_000)), needed=2)
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Clock) and isinstance(cluster, Strobe)
@@ -106,8 +122,9 @@ class StrobeFault(_ClockFault):
         return await cluster.strobe(flicker.deltas_ms, flicker.period_ms)
 
     def aim(self, f: str, target: Target, seed: int) -> Op:
-        period_ms = draw_period_ms(fork(seed, "period"))
-        return nemesis_op(f, msgspec.to_builtins(Flicker(target.target, _offsets(target, seed), period_ms)))
+        deltas_ms = self._each(target, seed, draw_offset_ms)
+        period_ms = int(asked_or(draw_period_ms(fork(seed, "period")), self._asked, 1))
+        return nemesis_op(f, msgspec.to_builtins(Flicker(target.target, deltas_ms, period_ms)))
 
 
 class Rates(msgspec.Struct, frozen=True):
@@ -121,6 +138,7 @@ class DriftFault(_ClockFault):
     name = "drift"
     summary = "let wall clocks run up to 8 % too fast or too slow, then set them right again"
     begin, end = "drift", "drift-end"
+    amount = Amount((Measure("RATE_PPM", -RATE_PPM_MAX, RATE_PPM_MAX),))
 
     def supported(self, cluster: Cluster) -> bool:
         return isinstance(cluster, Clock) and isinstance(cluster, Drift)
@@ -133,7 +151,7 @@ class DriftFault(_ClockFault):
         return await cluster.drift(msgspec.convert(op.value, Rates).rates_ppm)
 
     def aim(self, f: str, target: Target, seed: int) -> Op:
-        rates = {node: draw_rate_ppm(fork(seed, node)) for node in target.nodes}
+        rates = self._each(target, seed, draw_rate_ppm)
         return nemesis_op(f, msgspec.to_builtins(Rates(target.target, rates)))
 
 
@@ -151,11 +169,6 @@ def draw_period_ms(seed: int) -> int:
 
 
 def draw_rate_ppm(seed: int) -> int:
-    """Between 10 and 81,920 parts in a million to either side; small rates are as likely as large ones. A
-    kernel's clock cannot do more than 100,000."""
+    """Between 10 and 81,920 parts in a million to either side; small rates are as likely as large ones."""
     magnitude = 10 << uniform_int(fork(seed, "exponent"), RATE_EXPONENT_MAX)
     return -magnitude if uniform_int(fork(seed, "sign"), 2) else magnitude
-
-
-def _offsets(target: Target, seed: int) -> dict[str, int]:
-    return {node: draw_offset_ms(fork(seed, node)) for node in target.nodes}

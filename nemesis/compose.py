@@ -17,6 +17,8 @@ from harness.cluster.base import Cluster, ClusterError
 from harness.draw import fork
 from harness.generator import Generator
 from harness.generators import any_of, sequence
+from nemesis import packets, restart, stress
+from nemesis.amounts import Amount
 from nemesis.base import Fault, operations
 from nemesis.clients import ClientsFault
 from nemesis.clock import ClockFault, DriftFault, StrobeFault
@@ -61,6 +63,14 @@ FAULTS: Final[dict[str, FaultKind]] = {
 }
 """By name, in the order in which they are healed: messages pass again before processes go on, those go on
 before others start, clocks are right then, and members change when all that can help is there."""
+
+AMOUNTS: Final[dict[str, Amount]] = {
+    **{f"packets:{name}": kind.amount for name, kind in packets.KINDS.items()},
+    **{f"stress:{name}": amount for name, amount in stress.KINDS.items() if amount},
+    **{f"restart:{name}": amount for name, amount in restart.AMOUNTS.items()},
+    **{f"{kind.name}:TARGET": kind.amount for kind in (ClockFault, StrobeFault, DriftFault)},
+}
+"""How much can be asked for, by what it stands right after."""
 
 
 def parse_faults(specs: Iterable[str], nodes: Sequence[str]) -> tuple[Fault, ...]:

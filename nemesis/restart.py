@@ -13,6 +13,7 @@ from harness.cluster.base import Cluster, Evidence, Kill, Stop
 from harness.draw import choice as choice_of
 from harness.draw import fork, shuffled
 from harness.generator import Generator
+from nemesis.amounts import Amount, Measure, parse_amount, split_amount
 from nemesis.base import nemesis_op, unsupported
 from nemesis.process import start_again
 from nemesis.schedule import fault_cycle
@@ -26,16 +27,23 @@ TARGETS: Final = {
     "storm": ("one", "minority", "majority"),
 }
 STORM_ROUNDS: Final = 3
+AMOUNTS: Final = {"storm": Amount((Measure("ROUNDS", 1, 20),))}
 
 
 class Restarting(Cluster, Kill, Stop, Protocol):
     """What a cluster must be able to do."""
 
 
+class Storm(Target, frozen=True):
+    """What was chosen, as the value of `restart-storm`; `rounds` is left out unless it was asked for."""
+
+    rounds: int = STORM_ROUNDS
+
+
 class RestartFault:
-    """`choice` is `KIND[@TARGET]`, with one of `KINDS`; without one, each injection draws a kind. A rolling
-    restart or a storm leaves nodes alone that do not run then, or are frozen: another fault will see to them.
-    """
+    """`choice` is `KIND[=AMOUNT][@TARGET]`, with one of `KINDS`; without one, each injection draws a kind. A
+    rolling restart or a storm leaves nodes alone that do not run then, or are frozen: another fault will see
+    to them."""
 
     name = "restart"
     summary = "stop nodes in good order, restart them one after the other, or again and again"
@@ -44,7 +52,9 @@ class RestartFault:
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
         self._nodes = tuple(nodes)
-        kinds, target = parse_kind(self.name, choice, TARGETS)
+        choice, amount = split_amount(choice)
+        kinds, target = parse_kind(self.name, choice, TARGETS, amounts=True)
+        self._asked = parse_amount(f"restart:{kinds[0]}", amount, AMOUNTS.get(kinds[0]))
         self._kinds = {
             kind: parse_target(f"restart:{kind}", target, TARGETS[kind], nodes, roles=True) for kind in kinds
         }
@@ -69,12 +79,14 @@ class RestartFault:
             case "restart-rolling":
                 return await roll(nodes, cluster)
             case "restart-storm":
-                return await storm(nodes, cluster)
+                return await storm(nodes, cluster, msgspec.convert(op.value, Storm).rounds)
         return await start_again(op, cluster)
 
     def aim(self, f: str, target: Target, seed: int) -> Op:
         if f == KINDS["rolling"]:
             target = Target(target.target, shuffled(fork(seed, "order"), target.nodes))
+        if self._asked:
+            target = Storm(target.target, target.nodes, int(self._asked[0]))
         return nemesis_op(f, msgspec.to_builtins(target))
 
     def _inject(self, seed: int) -> Op:
@@ -96,18 +108,18 @@ async def roll(nodes: Sequence[str], cluster: Restarting) -> Evidence:
     return Evidence(bool(done), f"restarted in turn: {_list(done)}" + _left_alone(nodes, up))
 
 
-async def storm(nodes: Sequence[str], cluster: Restarting) -> Evidence:
+async def storm(nodes: Sequence[str], cluster: Restarting, rounds: int = STORM_ROUNDS) -> Evidence:
     """Kill and start the same nodes, and at once again."""
     up = _up(nodes, cluster)
-    rounds = 0
-    while up and rounds < STORM_ROUNDS:
+    done = 0
+    while up and done < rounds:
         killed = await cluster.kill(up)
         started = await cluster.start(up)
         if not (killed.bit and started.bit):
-            detail = f"after {rounds} rounds: {killed.detail}; {started.detail}"
-            return Evidence(rounds > 0, detail + _left_alone(nodes, up))
-        rounds += 1
-    detail = f"killed and started {rounds} times: {_list(up)}" + _left_alone(nodes, up)
+            detail = f"after {done} rounds: {killed.detail}; {started.detail}"
+            return Evidence(done > 0, detail + _left_alone(nodes, up))
+        done += 1
+    detail = f"killed and started {done} times: {_list(up)}" + _left_alone(nodes, up)
     return Evidence(bool(up), detail)
 
 

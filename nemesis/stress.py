@@ -11,11 +11,13 @@ from checkers.history import Op
 from harness.cluster.base import Cluster, Evidence, Stress
 from harness.draw import choice, fork
 from harness.generator import Generator
+from nemesis.amounts import FRACTION, asked_or, parse_amount, split_amount
 from nemesis.base import nemesis_op, unsupported
 from nemesis.schedule import fault_cycle
 from nemesis.targets import Target, draw_injection, nodes_of, parse_kind, parse_target, roles_of
 
-KINDS: Final = ("cpu", "memory")
+KINDS: Final = {"cpu": None, "memory": FRACTION}
+"""What may be in use, and how much of it can be asked for."""
 TARGETS: Final = ("one", "minority", "majority", "all")
 FRACTIONS: Final = (0.5, 0.75, 0.9)
 """Of the memory that is available, how much is taken."""
@@ -30,7 +32,7 @@ class Hog(msgspec.Struct, frozen=True):
 
 
 class StressFault:
-    """`choice` is `KIND[@TARGET]`, with one of `KINDS`; without one, each injection draws a kind."""
+    """`choice` is `KIND[=AMOUNT][@TARGET]`, with one of `KINDS`; without one, each injection draws a kind."""
 
     name = "stress"
     summary = "keep every processor busy, or take most of the memory, and give them back"
@@ -39,7 +41,9 @@ class StressFault:
 
     def __init__(self, nodes: Sequence[str], choice: str | None = None) -> None:
         self._nodes = tuple(nodes)
-        self._kinds, target = parse_kind(self.name, choice, KINDS)
+        choice, amount = split_amount(choice)
+        self._kinds, target = parse_kind(self.name, choice, KINDS, amounts=True)
+        self._asked = parse_amount(f"stress:{self._kinds[0]}", amount, KINDS[self._kinds[0]])
         self._allowed = parse_target(f"stress:{self._kinds[0]}", target, TARGETS, nodes, roles=True)
         self.roles = roles_of(self._allowed, nodes)
 
@@ -65,8 +69,8 @@ class StressFault:
     def aim(self, f: str, target: Target, seed: int) -> Op:
         if f == "stress-cpu":
             return nemesis_op(f, msgspec.to_builtins(target))
-        hog = Hog(target.target, target.nodes, choice(fork(seed, "fraction"), FRACTIONS))
-        return nemesis_op(f, msgspec.to_builtins(hog))
+        fraction = asked_or(choice(fork(seed, "fraction"), FRACTIONS), self._asked)
+        return nemesis_op(f, msgspec.to_builtins(Hog(target.target, target.nodes, fraction)))
 
     def _inject(self, seed: int) -> Op:
         kind = choice(fork(seed, "kind"), self._kinds)

@@ -89,14 +89,17 @@ async def aimed(fault: ByRoles, op: Op, cluster: Cluster) -> Op:
     return replace(op, value=fault.aim(op.f, Target(wanted.role, struck), wanted.seed).value)
 
 
-def parse_kind(fault: str, choice: str | None, kinds: Iterable[str]) -> tuple[tuple[str, ...], str | None]:
+def parse_kind(
+    fault: str, choice: str | None, kinds: Iterable[str], amounts: bool = False
+) -> tuple[tuple[str, ...], str | None]:
     """The kinds that `KIND[@TARGET]` asks for (no choice: all), and its target, if it has one; raises
-    ValueError."""
+    ValueError. `amounts`: of some kinds an amount could have been asked for, too."""
     if choice is None:
         return tuple(kinds), None
     kind, at, target = choice.partition("@")
     if kind not in kinds:
-        raise ValueError(f"{fault}:{choice}: must be {', '.join(kinds)}, and after that @TARGET if you like")
+        after = "=AMOUNT and @TARGET" if amounts else "@TARGET"
+        raise ValueError(f"{fault}:{choice}: must be {', '.join(kinds)}, and after that {after} if you like")
     return (kind,), target if at else None
 
 

@@ -23,6 +23,7 @@ def _list(args: argparse.Namespace, words: Sequence[str]) -> int:
     kinds: dict[str, dict[str, str]] = {
         "workload": {name: kind.summary for name, kind in catalog.WORKLOADS.items()},
         "fault": {name: kind.summary for name, kind in catalog.FAULTS.items()},
+        "amount": {place: str(amount) for place, amount in catalog.AMOUNTS.items()},
         "cluster": {name: kind.summary for name, kind in catalog.CLUSTERS.items()},
         "level": {**levels.NAMES, "r=R,w=W": "R replicas answer a read and W a write"},
         "model": {name: model.summary for name, model in MODELS.items()},

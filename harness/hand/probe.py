@@ -68,7 +68,7 @@ def call(context: Context, args: Value) -> Value:
 
 def rounds(context: Context, args: Value) -> Value:
     """Send `count` echoes of `size_bytes` to each of `peers`, all at once, and watch until nothing has come
-    for `quiet_s`, but for no more than `LIMIT_S`.
+    for `quiet_s`, but for no more than `limit_s`.
 
     For each peer: how many were `answered`, answered `twice` and more, answered after a later one
     (`overtaken`), or came back `spoilt`; the median of the rounds in `round_ms` (None: no answer), and in
@@ -147,7 +147,7 @@ def _rounds(sock: socket.socket, version: int, peers: Dict[str, str], args: Valu
     quiet_since = time.monotonic()
     while True:
         complete = all(len(found[name].seconds) == count for name in names)
-        until = min(quiet_since + (_LINGER_S if complete else args["quiet_s"]), began + LIMIT_S)
+        until = min(quiet_since + (_LINGER_S if complete else args["quiet_s"]), began + args["limit_s"])
         echo = _receive(sock, version, until - time.monotonic())
         if echo is None:
             return {name: found[name].told(ends[name]) for name in names}

@@ -28,6 +28,7 @@ def test_the_default_plan_is_valid_and_has_the_documented_values():
     assert (plan.op_timeout_s, plan.fault_interval_s, plan.analysis_limit_s) == (1, 10, 60)
 
 
+FAULTS = ("partition", "kill:majority", "pause:n1+n3", "packets:delay=80/20@n1", "clock:one=-5000")
 ANY_PLAN = st.builds(
     Plan,
     workload=st.sampled_from(["register", "sets"]),
@@ -35,7 +36,7 @@ ANY_PLAN = st.builds(
     cluster=st.sampled_from(["sim", "local"]),
     nodes=st.integers(2, 99).map(node_names) | st.just(("db-1", "db-2.lab", "A")),
     replication=st.just(2),
-    faults=st.lists(st.sampled_from(["partition", "kill:majority", "pause:n1+n3"]), unique=True).map(tuple),
+    faults=st.lists(st.sampled_from(FAULTS), unique=True).map(tuple),
     time_limit_s=st.floats(0.001, 86_400),
     concurrency=st.integers(1, 1000),
     rate=st.floats(0.001, 1e6),

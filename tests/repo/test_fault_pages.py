@@ -10,7 +10,7 @@ import pytest
 
 from harness.catalog import CLUSTERS
 from harness.plan import Plan
-from nemesis.compose import FAULTS, parse_faults
+from nemesis.compose import AMOUNTS, FAULTS, parse_faults
 
 PAGES = Path(__file__).resolve().parents[2] / "docs/faults"
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -43,6 +43,24 @@ def test_the_index_says_which_clusters_can_make_what() -> None:
     assert told == [
         (name, *("yes" if kind.make(FIVE, None).supported(cluster) else "-" for cluster in clusters))
         for name, kind in FAULTS.items()
+    ]
+
+
+def test_the_index_says_how_much_can_be_asked_for() -> None:
+    told = re.findall(
+        r"^\| `(\S+?)(=\S+)` \| (.*) \| .* \|$", (PAGES / "README.md").read_text(), re.MULTILINE
+    )
+    limits = [
+        (place, form, [float(figure) for figure in re.findall(r"-?[0-9.]+", rest)])
+        for place, form, rest in told
+    ]
+    assert limits == [
+        (
+            place,
+            amount.form,
+            [*(measure.least for measure in amount.measures), *(measure.most for measure in amount.measures)],
+        )
+        for place, amount in AMOUNTS.items()
     ]
 
 

@@ -18,6 +18,7 @@ from harness.cluster.distances import evidence, links
 from harness.cluster.hosts.base import Hosts, Value
 from harness.hand.packets import burst_bytes
 from harness.hand.probe import LIMIT_S
+from harness.hand.serve import OPERATION_LIMIT_S
 
 ECHOES: Final = 20
 ECHO_BYTES: Final = 100
@@ -121,7 +122,7 @@ class Shaping(Hosts):
         await self.each("unshape", {node: {} for node in self.sites})
         peers = len(self.sites) - 1
         size_bytes = echo_bytes(behaviour, peers)
-        before = await self._rounds(struck, size_bytes, QUIET_S)
+        before = await self._rounds(struck, size_bytes)
         told = msgspec.to_builtins(behaviour)
         leaving = bool(told.keys() - {"loss"})
         orders = {
@@ -136,8 +137,9 @@ class Shaping(Hosts):
             "shape", {node: order for node, order in orders.items() if order["peers"] or order["losing"]}
         )
         held_ms = held_up_ms(behaviour, peers, size_bytes)
-        late_s = (behaviour.delay_ms + 4 * behaviour.jitter_ms + held_ms) / 1000
-        after = await self._rounds(struck, size_bytes, QUIET_S + late_s)
+        ways = min(len(struck), 2)
+        late_s = ways * (behaviour.delay_ms + 4 * behaviour.jitter_ms) / 1000
+        after = await self._rounds(struck, size_bytes, held_ms / 1000, late_s)
         self._by_echoes = await self._treated("treated")
         return Evidence(
             bit=shows(behaviour, before, after, self._by_echoes["lost"], held_ms),
@@ -155,7 +157,7 @@ class Shaping(Hosts):
             parts.append(f"{treated['lost']} of {treated['came']} packets were lost")
         if not parts:
             return Evidence(False, "nothing was done to packets of the system")
-        now = await self._rounds(list(self.sites), ECHO_BYTES, QUIET_S)
+        now = await self._rounds(list(self.sites), ECHO_BYTES)
         bit = treated["left"] > 0 or treated["lost"] > 0
         return Evidence(bit, "; ".join([*parts, f"now: {now}"]))
 
@@ -170,8 +172,8 @@ class Shaping(Hosts):
             orders[source]["peers"][target] = {"address": addresses[target], "late_ms": late}
         await self.each("set-apart", orders)
         rounds_owed = {(a, b): late + owed.get((b, a), 0.0) for (a, b), late in owed.items()}
-        quiet_s = QUIET_S + max(rounds_owed.values(), default=0.0) / 1000
-        answers = await self._echoed(orders, ECHO_BYTES, quiet_s)
+        late_s = max(rounds_owed.values(), default=0.0) / 1000
+        answers = await self._echoed(orders, ECHO_BYTES, late_s=late_s)
         took_ms = {
             (node, peer): link["round_ms"]
             for node, answer in answers.items()
@@ -197,10 +199,20 @@ class Shaping(Hosts):
         wanted = self.sites.keys() if others is None else set(others)
         return {other: at for other, at in self.addresses().items() if other in wanted and other != node}
 
-    async def _rounds(self, nodes: Iterable[str], size_bytes: int, quiet_s: float) -> Rounds:
-        answers = await self._echoed(nodes, size_bytes, quiet_s)
+    async def _rounds(
+        self, nodes: Iterable[str], size_bytes: int, held_s: float = 0.0, late_s: float = 0.0
+    ) -> Rounds:
+        answers = await self._echoed(nodes, size_bytes, held_s, late_s)
         return summed([answer["peers"] for answer in answers.values()], ECHOES)
 
-    async def _echoed(self, nodes: Iterable[str], size_bytes: int, quiet_s: float) -> dict[str, Value]:
-        asked = {"count": ECHOES, "size_bytes": size_bytes, "quiet_s": quiet_s}
+    async def _echoed(
+        self, nodes: Iterable[str], size_bytes: int, held_s: float = 0.0, late_s: float = 0.0
+    ) -> dict[str, Value]:
+        """What the hands say of each peer; echoes may be held up so long by a rate, and rounds be so late."""
+        asked = {
+            "count": ECHOES,
+            "size_bytes": size_bytes,
+            "quiet_s": QUIET_S + held_s + late_s,
+            "limit_s": min(LIMIT_S + late_s, OPERATION_LIMIT_S / 2),
+        }
         return await self.each("rounds", {node: {"peers": self._peers(node), **asked} for node in nodes})

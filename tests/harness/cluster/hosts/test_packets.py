@@ -21,7 +21,8 @@ from harness.cluster.hosts.packets import (
     shows,
     summed,
 )
-from nemesis.packets import RATES_KBIT
+from harness.hand.serve import OPERATION_LIMIT_S
+from nemesis.packets import DELAY, RATES_KBIT
 
 QUIET = Rounds(sent=80, answered=80, twice=0, overtaken=0, spoilt=0, round_ms=1.0, all_ms=4.0)
 
@@ -122,3 +123,46 @@ def test_it_has_bitten_the_system_when_more_was_treated_than_our_own_echoes(
 ) -> None:
     evidence: Evidence = trio.run(Treated(**treated).unshape)
     assert evidence.bit is bit
+
+
+class Asked(Shaping):
+    """Three hosts whose hands write down how long they are to wait for echoes."""
+
+    name = "made up"
+    nodes = ("n1", "n2", "n3")
+    spares = ()
+
+    def __init__(self) -> None:
+        self.sites = dict.fromkeys(self.nodes)  # type: ignore[arg-type]  # only their names are asked for
+        self.waits: list[tuple[float, float]] = []
+
+    def states(self) -> dict[str, Any]:
+        return {}
+
+    def addresses(self) -> dict[str, str]:
+        return {node: node for node in self.nodes}
+
+    async def each(self, operation: str, args: Any) -> dict[str, Any]:
+        if operation == "rounds":
+            self.waits += {(asked["quiet_s"], asked["limit_s"]) for asked in args.values()}
+            return {node: {"peers": {}} for node in args}
+        return {}
+
+
+@pytest.mark.parametrize(("struck", "ways"), [(("n1",), 1), (("n1", "n3"), 2), (Asked.nodes, 2)])
+@pytest.mark.parametrize(("delay_ms", "deviation_ms"), [(80, 0), (2000, 400)])
+def test_echoes_that_are_late_both_ways_are_waited_for(
+    struck: tuple[str, ...], ways: int, delay_ms: int, deviation_ms: int
+) -> None:
+    cluster = Asked()
+    trio.run(cluster.shape, struck, Behaviour(delay_ms=delay_ms, jitter_ms=deviation_ms))
+    (quiet_before_s, limit_before_s), (quiet_s, limit_s) = cluster.waits
+    round_s = ways * (delay_ms + 4 * deviation_ms) / 1000
+    assert (quiet_s - quiet_before_s, limit_s - limit_before_s) == pytest.approx((round_s, round_s))
+    assert limit_s > quiet_s > round_s
+
+
+def test_no_echo_is_waited_for_longer_than_a_hand_may_take() -> None:
+    cluster = Asked()
+    trio.run(cluster.shape, cluster.nodes, Behaviour(delay_ms=DELAY.most, jitter_ms=DELAY.most))
+    assert all(limit_s <= OPERATION_LIMIT_S / 2 for _, limit_s in cluster.waits)
