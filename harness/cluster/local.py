@@ -28,7 +28,7 @@ from harness.cluster.session import StoreSession
 from harness.cluster.stress import OwnStress
 
 CLUSTER_NAME: Final = "local"
-CUT_PROBE_S: Final = 0.5
+CUT_PROBE_S: Final = 1.0
 """How long a cut is watched for the first message that it holds back."""
 APART_PROBE_S: Final = 2.0
 """How long, beyond the longest way, it is awaited that something has come over each; gossip does."""

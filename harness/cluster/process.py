@@ -18,6 +18,7 @@ import msgspec
 import trio
 
 from harness.cluster.base import ClusterError
+from harness.hand.patience import Patience
 
 READY_LIMIT_S: Final = 20.0
 """How long a node may take from its start until it serves."""
@@ -145,10 +146,10 @@ class NodeProcess:
 
 
 async def comes_true(condition: Callable[[], bool], within_s: float) -> bool:
-    """Look every few milliseconds, for `within_s` at most; False if it was never so."""
-    deadline = trio.current_time() + within_s
+    """Look every few milliseconds, for `within_s` of our own time; False if it was never so."""
+    patience = Patience(within_s, trio.current_time)
     while not condition():
-        if trio.current_time() >= deadline:
+        if patience.is_over():
             return False
         await trio.sleep(_POLL_S)
     return True

@@ -13,18 +13,24 @@ import secrets
 import signal
 import socket
 import subprocess
-import time
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
 
 from harness.hand.context import Context, Operation, Refused, Undoer, Value
+from harness.hand.patience import until
 from harness.hand.proc import STOPPED, TAG, Identity, Seen, family, identify, see
 from harness.hand.tool import PATH, find
 
 KIND = "daemon"
 EFFECT_LIMIT_S = 1.0
 """How long a signal may take to show its effect, within one operation."""
+KILL_LIMIT_S = 8.0
+"""What waits for a disk ends only when that is over."""
+ANEW_LOOKS = 20
+"""A child that was frozen between vfork and exec keeps its parent from being so: then all go on for a moment,
+and are frozen anew."""
 LISTEN_LIMIT_S = 0.2
 POLL_S = 0.002
 TAIL_BYTES = 2000
@@ -91,9 +97,8 @@ def kill(context: Context, args: Value) -> Value:
     ours = _of(context, args["node"])
     gone = _gone(ours)
     struck = {name: daemon for name, daemon in ours.items() if daemon.child.poll() is None}
-    for daemon in struck.values():
-        _signal(daemon.family(), signal.SIGKILL)
-    ended = [name for name, daemon in ours.items() if _end(daemon.family)]
+    _end(lambda: [seen for daemon in ours.values() for seen in daemon.family()])
+    ended = [name for name, daemon in ours.items() if not daemon.family()]
     for name in ended:
         context.undo.done(ours[name].n)
     status = {name: struck[name].child.poll() for name in struck}
@@ -121,13 +126,13 @@ def stop(context: Context, args: Value) -> Value:
 def pause(context: Context, args: Value) -> Value:
     """Freeze all processes of `node` with SIGSTOP. `frozen` are those that /proc shows to be, `going` those
     that it does not."""
-    frozen, going = _switch(context, args["node"], signal.SIGSTOP, ("running", "stopped"))
+    frozen, going = _switch(context, args["node"], signal.SIGSTOP)
     return {"frozen": frozen, "going": going}
 
 
 def resume(context: Context, args: Value) -> Value:
-    """Let those go on that are frozen. Then `going` and `frozen` as in `pause`, of those."""
-    going, frozen = _switch(context, args["node"], signal.SIGCONT, ("stopped",))
+    """Let all go on. Then `going` and `frozen` as in `pause`, of those of which something was frozen."""
+    going, frozen = _switch(context, args["node"], signal.SIGCONT)
     return {"going": going, "frozen": frozen}
 
 
@@ -202,22 +207,29 @@ def _gone(ours: Dict[str, Running]) -> Dict[str, Any]:
     return {name: seen for name, seen in _look(ours).items() if seen["state"] == "ended"}
 
 
-def _switch(context: Context, node: str, number: int, struck: Iterable[str]) -> Tuple[List[str], List[str]]:
-    """Signal the daemons in one of the states `struck`; those that then are in the wanted one, and the
-    others."""
-    ours = _of(context, node)
-    wanted = "stopped" if number == signal.SIGSTOP else "running"
+def _switch(context: Context, node: str, number: int) -> Tuple[List[str], List[str]]:
+    """Signal the daemons that run; those that then are in the wanted state, and the others, but not those
+    that shall go on and of which nothing was frozen. Those are signalled, too: what waits for its child, or
+    for a disk, is not shown to be frozen yet."""
+    stops = number == signal.SIGSTOP
     done: List[str] = []
     others: List[str] = []
-    for name, seen in _look(ours).items():
-        if seen["state"] in struck:
+    for name, daemon in _of(context, node).items():
+        if daemon.child.poll() is not None:
+            continue
+        looks = count(1)
 
-            def switched(daemon: Running = ours[name]) -> bool:
-                own = daemon.family()
-                _signal(own, number)  # again, for what was forked meanwhile
-                return bool(own) and all((seen.state in STOPPED) == (wanted == "stopped") for seen in own)
+        def switched(daemon: Running = daemon, looks: Iterator[int] = looks) -> bool:
+            own = daemon.family()
+            is_switched = bool(own) and all((seen.state in STOPPED) == stops for seen in own)
+            anew = stops and not is_switched and next(looks) % ANEW_LOOKS == 0
+            _signal(own, signal.SIGCONT if anew else number)  # again, for what was forked meanwhile
+            return is_switched
 
-            (done if _until(switched) else others).append(name)
+        counts = stops or any(seen.state in STOPPED for seen in daemon.family())
+        has_switched = _until(switched)
+        if counts:
+            (done if has_switched else others).append(name)
     return done, others
 
 
@@ -229,7 +241,7 @@ def _end(left: Callable[[], List[Seen]]) -> bool:
         _signal(own, signal.SIGKILL)
         return not own
 
-    return _until(done)
+    return until(done, KILL_LIMIT_S, POLL_S)
 
 
 def _signal(processes: Iterable[Seen], number: int) -> None:
@@ -241,14 +253,7 @@ def _signal(processes: Iterable[Seen], number: int) -> None:
 
 
 def _until(fact: Callable[[], bool]) -> bool:
-    """On a busy machine one look may take all the time, so there is another when it is over."""
-    deadline = time.monotonic() + EFFECT_LIMIT_S
-    while not fact():
-        is_over = time.monotonic() > deadline
-        time.sleep(POLL_S)
-        if is_over:
-            return fact()
-    return True
+    return until(fact, EFFECT_LIMIT_S, POLL_S)
 
 
 def _listens(address: str, port: int) -> bool:

@@ -14,12 +14,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
+from functools import partial
 from pathlib import Path
 from typing import Dict, List, NamedTuple
 
 from harness.hand import tool
 from harness.hand.context import Context, Operation, Refused, Undoer, Value
+from harness.hand.patience import until
 
 KIND = "disk"
 BALLAST = "ballast"
@@ -135,15 +136,16 @@ def mount(disk: Disk) -> None:
 
 def unmount(disk: Disk) -> None:
     """Does nothing where nothing is mounted. Raises `Refused` when it is in use, and stays so."""
-    deadline = time.monotonic() + FREE_LIMIT_S
+    said = ""
+
+    def is_free(path: str) -> bool:
+        nonlocal said
+        code, _, said = tool.attempt(["umount", path])
+        return code == 0
+
     for path in mounts(disk):
-        while True:
-            code, _, said = tool.attempt(["umount", path])
-            if code == 0:
-                break
-            if time.monotonic() > deadline:
-                raise Refused(" ".join(said.split()))
-            time.sleep(POLL_S)
+        if not until(partial(is_free, path), FREE_LIMIT_S, POLL_S):
+            raise Refused(" ".join(said.split()))
 
 
 def mounts(disk: Disk) -> List[str]:
@@ -221,15 +223,13 @@ def _free(disk: Disk) -> int:
 
 def _let_go(image: Path) -> "str | None":
     """Wait until no loop device has the image; the one that keeps it, if it does."""
-    deadline = time.monotonic() + FREE_LIMIT_S
-    while image.exists():
-        loops = tool.run(["losetup", "-n", "-O", "NAME", "-j", str(image)]).split()
-        if not loops:
-            return None
-        if time.monotonic() > deadline:
-            return loops[0]
-        time.sleep(POLL_S)
-    return None
+
+    def keeping() -> List[str]:
+        return tool.run(["losetup", "-n", "-O", "NAME", "-j", str(image)]).split() if image.exists() else []
+
+    if until(lambda: not keeping(), FREE_LIMIT_S, POLL_S):
+        return None
+    return next(iter(keeping()), None)
 
 
 def _why(said: str) -> str:

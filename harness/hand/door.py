@@ -13,7 +13,6 @@ import json
 import os
 import socket
 import struct
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
@@ -21,6 +20,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from harness.hand import origin, place
 from harness.hand.context import Undoer
 from harness.hand.healing import heal_home
+from harness.hand.patience import until
 
 SOCKET = "hand.sock"
 HANDOVER_LIMIT_S = 1.0
@@ -128,13 +128,8 @@ def _received(caller: socket.socket) -> Tuple[bytes, List[int]]:
 def _how_it_ended(home: Path, token: str, undoers: Mapping[str, Undoer]) -> Dict[str, Any]:
     """Its last word, which its lock keeps. When it had none, heal in its place, as nobody else has."""
     lock = place.Lock(home)
-    deadline = time.monotonic() + ENDING_LIMIT_S
-    while not lock.take():
-        if lock.read().get("token", token) != token:
-            break
-        if time.monotonic() > deadline:
-            return {"refused": f"it does not end: it has not healed the host after {ENDING_LIMIT_S:g} s"}
-        time.sleep(_POLL_S)
+    if not until(lambda: lock.take() or lock.read().get("token", token) != token, ENDING_LIMIT_S, _POLL_S):
+        return {"refused": f"it does not end: it has not healed the host after {ENDING_LIMIT_S:g} s"}
     left = lock.read()
     if left.get("token", token) != token:  # none at all: the host lost it when it restarted
         return {"refused": "another run has been there since"}

@@ -7,12 +7,13 @@ from typing import Any, Dict, List, Mapping, NamedTuple
 
 from harness.hand.context import Refused, Undoer
 from harness.hand.limit import TooLong, limited
-from harness.hand.undo import UndoLog
+from harness.hand.undo import UNREADABLE, UndoLog
 
 LOG = "undo.jsonl"
 UNDO_LIMIT_S = 20.0
 """For one entry. Undoing takes milliseconds; a program that hangs shall not keep the rest from it."""
 ARGS_CHARS_MAX = 200
+LINE_CHARS_MAX = 40
 
 
 class Healing(NamedTuple):
@@ -25,15 +26,20 @@ class Healing(NamedTuple):
         return {"undone": self.undone, "failed": self.failed}
 
 
-def heal_home(home: Path, undoers: Mapping[str, Undoer]) -> Healing:
+def heal_home(home: Path, undoers: Mapping[str, Undoer], set_aside: bool = False) -> Healing:
     """What the disk says is open: it knows better than a process that was interrupted."""
-    return heal(UndoLog(home / LOG), undoers)
+    return heal(UndoLog(home / LOG), undoers, set_aside)
 
 
-def heal(log: UndoLog, undoers: Mapping[str, Undoer]) -> Healing:
-    """The newest first."""
+def heal(log: UndoLog, undoers: Mapping[str, Undoer], set_aside: bool = False) -> Healing:
+    """The newest first. With `set_aside`, a log that holds nothing any more but lines that make no sense is
+    put out of the way; they are told as what could not be undone all the same."""
     healing = Healing([], [])
+    lines: Dict[int, str] = {}
     for entry in reversed(log.open()):
+        if entry.kind == UNREADABLE:
+            lines[-entry.n] = entry.args["line"]
+            continue
         try:
             if entry.kind not in undoers:
                 raise Refused("this version does not know how to undo that")
@@ -42,6 +48,14 @@ def heal(log: UndoLog, undoers: Mapping[str, Undoer]) -> Healing:
             log.done(entry.n)
         except (Exception, TooLong) as error:
             healing.failed.append(f"{entry.kind} {str(entry.args)[:ARGS_CHARS_MAX]}: {reason(error)}")
+    if lines:
+        then = "see what may be left on the host, then harness heal --set-aside lets it be used again"
+        if set_aside and not healing.failed:
+            then = f"set aside in {log.set_aside()}, so the host can be used again"
+        for number, line in lines.items():
+            shown = repr(line if len(line) <= LINE_CHARS_MAX else line[:LINE_CHARS_MAX] + "...")
+            what = f"line {number} of {log.path} makes no sense ({shown})"
+            healing.failed.append(f"{what}, so nobody knows what it was to undo: {then}")
     return healing
 
 

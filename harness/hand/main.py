@@ -21,7 +21,7 @@ from harness.hand.undo import UndoLog
 def main(words: Sequence[str]) -> int:
     mode, home = words[0], Path(words[1])
     if mode == "heal":
-        print(json.dumps(heal_after(home, UNDOERS)))
+        print(json.dumps(heal_after(home, UNDOERS, "set-aside" in words[2:])))
         return 0
     if mode == "attach":
         return attach(home, UNDOERS)

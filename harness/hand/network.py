@@ -6,13 +6,13 @@ where they leave. Each fault has chains of its own, so that one can change while
 
 from __future__ import annotations
 
-import time
 from typing import Dict, List
 
 from harness.hand import iptables, probe
 from harness.hand.context import Context, Operation, Refused, Undoer, Value
 from harness.hand.iptables import Chain, Rules, family
 from harness.hand.origin import origin, spare_controller
+from harness.hand.patience import until
 
 CUT = (Chain(iptables.PREFIX + "CUT", "INPUT"),)
 CLIENTS = (Chain(iptables.PREFIX + "CLIENTS", "INPUT"), Chain(iptables.PREFIX + "ANSWERS", "OUTPUT"))
@@ -39,13 +39,15 @@ def cut(context: Context, args: Value) -> Value:
 def heard(context: Context, args: Value) -> Value:
     """Whose calls came in since (`heard`), after waiting a little for those that are `wanted`; and what was
     `dropped` by the cut so far, by address, after waiting a little for something from each."""
-    deadline = time.monotonic() + HEARD_LIMIT_S
     names = probe.heard(context, args["wanted"], HEARD_LIMIT_S)
-    while True:
-        dropped = iptables.by_address(iptables.counts(context, CUT))
-        if all(dropped.values()) or time.monotonic() > deadline:
-            return {"heard": names, "dropped": dropped}
-        time.sleep(POLL_S)
+    dropped: Dict[str, int] = {}
+
+    def all_have_dropped() -> bool:
+        dropped.update(iptables.by_address(iptables.counts(context, CUT)))
+        return all(dropped.values())
+
+    until(all_have_dropped, HEARD_LIMIT_S, POLL_S)
+    return {"heard": names, "dropped": dropped}
 
 
 def cut_clients(context: Context, args: Value) -> Value:

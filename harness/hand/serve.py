@@ -30,6 +30,7 @@ from harness.hand.context import Context, Operation, Refused, Undoer
 from harness.hand.door import Channel, Door
 from harness.hand.healing import LOG, heal_home, reason
 from harness.hand.limit import TooLong, limited
+from harness.hand.patience import Patience
 from harness.hand.proc import identify
 from harness.hand.undo import UndoLog
 
@@ -138,14 +139,14 @@ class Worker:
 
     def listen(self, silence_s: float, wake: int) -> str:
         """Answer until there is a reason to end; which. A byte on `wake` is a signal's number."""
-        heard = now()
+        silence = Patience(silence_s, now)
         while self.goodbye is None:
-            ready = self._ready(wake, max(0.0, heard + silence_s - now()))
+            ready = self._ready(wake, min(max(silence.left_s, 0.0), silence.slice_s))  # below 0 is for ever
+            was_long = silence.is_over()
             if wake in ready and signal.SIGTERM in os.read(wake, 4096):
                 return "it was asked to end (SIGTERM)"
-            if self._door.fileno() in ready:
-                if self._takes_up_again():
-                    heard = now()
+            if self._door.fileno() in ready and self._takes_up_again():
+                silence = Patience(silence_s, now)
             elif self._channel is not None and self._channel.source in ready:
                 data = b""
                 with suppress(OSError):  # a socket says so when what we said last was not read
@@ -153,11 +154,11 @@ class Worker:
                 if not data:
                     self._hang_up()
                     continue
-                heard = now()
                 self._take(data)
+                silence = Patience(silence_s, now)
                 if len(self._unread) > LINE_BYTES_MAX:
                     return f"it was sent a line of more than {LINE_BYTES_MAX:,} bytes"
-            elif not ready and now() >= heard + silence_s:
+            elif was_long:
                 return f"it heard nothing of the harness for {silence_s:g} s"
         return "the harness said goodbye"
 

@@ -21,6 +21,7 @@ from typing import Dict, List
 
 from harness.hand import daemons, disks, tool
 from harness.hand.context import Context, Operation, Refused, Undoer, Value
+from harness.hand.patience import until
 from harness.hand.proc import TAG, Identity, boot_id, family
 
 KIND = "tracer"
@@ -95,17 +96,19 @@ class Tracer:
 
     def attached(self) -> List[int]:
         """Wait until it has all that still live; which those are. Raises `Refused`."""
-        deadline = time.monotonic() + ATTACH_LIMIT_S
-        while True:
-            alive = [pid for pid in self.pids if _tracer(pid) is not None]
-            if all(_tracer(pid) == self.child.pid for pid in alive):
-                return alive
-            if self.child.poll() is not None or time.monotonic() > deadline:
-                self.end()
-                assert self.child.stderr is not None
-                said = self.child.stderr.read().decode(errors="replace")
-                raise Refused(f"strace does not attach: {' '.join(said.split()) or 'it said nothing'}")
-            time.sleep(POLL_S)
+        alive: List[int] = []
+
+        def has_all() -> bool:
+            alive[:] = [pid for pid in self.pids if _tracer(pid) is not None]
+            return all(_tracer(pid) == self.child.pid for pid in alive)
+
+        until(lambda: has_all() or self.child.poll() is not None, ATTACH_LIMIT_S, POLL_S)
+        if not has_all():
+            self.end()
+            assert self.child.stderr is not None
+            said = self.child.stderr.read().decode(errors="replace")
+            raise Refused(f"strace does not attach: {' '.join(said.split()) or 'it said nothing'}")
+        return alive
 
     def end(self) -> List[float]:
         """How long each sync took, in milliseconds."""

@@ -18,6 +18,7 @@ from typing import Any, Callable, Dict, List
 
 from harness.hand.context import Context, Operation, Refused, Undoer, Value
 from harness.hand.memory import memory
+from harness.hand.patience import until
 from harness.hand.proc import ENDED, TAG, Identity, family, identify, see
 from harness.hand.tool import PATH
 
@@ -210,12 +211,7 @@ def _rss_bytes(pid: int) -> int:
 
 
 def _until(fact: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + EFFECT_LIMIT_S
-    while not fact():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
+    return until(fact, EFFECT_LIMIT_S, POLL_S)
 
 
 OPERATIONS: Dict[str, Operation] = {

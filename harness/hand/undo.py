@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
 UNREADABLE = "unreadable"
-"""The kind of an entry for a line that is whole and makes no sense: it stays, and nobody can undo it."""
+"""The kind of an entry for a line that is whole and makes no sense: nobody can undo it, so it stays until the
+log is set aside. Its number is that of the line, negative."""
 
 
 class Entry(NamedTuple):
@@ -28,7 +29,7 @@ class UndoLog:
     raises `OSError` had none."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         self._open: Dict[int, Entry] = {}
         self._last = 0
         self._read()
@@ -56,13 +57,22 @@ class UndoLog:
         if len(self._open) > 1:
             self._append(json.dumps({"done": n}))
         else:
-            self._path.unlink(missing_ok=True)
-            _sync(self._path.parent)
+            self.path.unlink(missing_ok=True)
+            _sync(self.path.parent)
         del self._open[n]
+
+    def set_aside(self) -> Path:
+        """Put the file out of the way, in place of one that was before: where it is. Here nothing is open any
+        more."""
+        aside = self.path.with_name(f"{self.path.name}.{UNREADABLE}")
+        self.path.replace(aside)
+        _sync(self.path.parent)
+        self._open.clear()
+        return aside
 
     def _read(self) -> None:
         try:
-            lines = self._path.read_bytes().split(b"\n")
+            lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return
         for number, line in enumerate(lines[:-1], 1):
@@ -74,20 +84,21 @@ class UndoLog:
                     entry = Entry(int(value["n"]), str(value["kind"]), dict(value["args"]))
                     self._open[entry.n] = entry
                     self._last = max(self._last, entry.n)
-            except (ValueError, TypeError, KeyError):
-                self._open[-number] = Entry(-number, UNREADABLE, {"line": line.decode(errors="replace")})
+            except Exception:  # anything may stand there
+                text = line.decode(errors="backslashreplace")
+                self._open[-number] = Entry(-number, UNREADABLE, {"line": text})
         if lines[-1]:
-            os.truncate(self._path, sum(len(line) + 1 for line in lines[:-1]))
+            os.truncate(self.path, sum(len(line) + 1 for line in lines[:-1]))
 
     def _append(self, line: str) -> None:
-        created = not self._path.exists()
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        created = not self.path.exists()
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             length = os.fstat(descriptor).st_size
             data = line.encode() + b"\n"
             try:
                 if os.write(descriptor, data) != len(data):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
                 os.fsync(descriptor)
             except OSError:
                 os.ftruncate(descriptor, length)
@@ -95,7 +106,7 @@ class UndoLog:
         finally:
             os.close(descriptor)
         if created:
-            _sync(self._path.parent)
+            _sync(self.path.parent)
 
 
 def _sync(directory: Path) -> None:

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
+from harness.hand.patience import until
 from harness.lab import process, script, state
 from harness.lab.client import ClientNamespace
 from harness.lab.keys import new_key_pair
@@ -229,15 +229,19 @@ def _start(layout: Layout, sshd: str, tether: Pipe | None) -> process.Process:
 
 
 def _wait_until_ready(lab: Lab, keeper: process.Process) -> None:
-    deadline = time.monotonic() + READY_LIMIT_S
-    for host in lab.hosts:
-        while not _greets(host):
-            if not process.is_alive(keeper):
-                raise LabError(_why_ended(lab.layout))
-            if time.monotonic() > deadline:
-                said = _end_of(lab.layout.directory / "hosts" / host.name / "log") or "it said nothing"
-                raise LabError(f"host {host.name} of lab {lab.name} does not answer: {said}")
-            time.sleep(_POLL_S)
+    silent = list(lab.hosts)
+
+    def ready() -> bool:
+        while silent and _greets(silent[0]):
+            del silent[0]
+        if silent and not process.is_alive(keeper):
+            raise LabError(_why_ended(lab.layout))
+        return not silent
+
+    if not until(ready, READY_LIMIT_S, _POLL_S):
+        host = silent[0].name
+        said = _end_of(lab.layout.directory / "hosts" / host / "log") or "it said nothing"
+        raise LabError(f"host {host} of lab {lab.name} does not answer: {said}")
 
 
 def _greets(host: Host) -> bool:

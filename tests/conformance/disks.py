@@ -92,7 +92,7 @@ DISKS = (
     ),
 )
 
-DAMAGE = (
+DAMAGE = (  # a node that has to be let in again may take longer than its start is waited for
     Scenario(
         "records that cannot be read are mended from the other copies",
         (
@@ -115,7 +115,7 @@ DAMAGE = (
             "flip n1 *.log 1000 -> bit",
             *refused("n1"),
             "n2 get k0 quorum -> " + "x" * 1000,
-            "start n1 -> bit",
+            "start n1 -> bit|no bite",
             "births n1 ~> another",
             "n1 status serves ~> True",
             *(f"copies k{number} ~> n1 n2 n3" for number in range(20)),
@@ -129,7 +129,7 @@ DAMAGE = (
             "stop n1 -> bit",
             "start n1 -> bit",
             "flip n1 *.sst 1000 -> bit",
-            "start n1 -> bit",
+            "start n1 -> bit|no bite",
             "births n1 ~> another",
             "n1 status serves ~> True",
             *(f"copies k{number} ~> n1 n2 n3" for number in range(20)),
@@ -140,7 +140,7 @@ DAMAGE = (
         (
             *(f"n1 put k{number} 1 all -> done" for number in range(5)),
             "truncate n1 *.log 100 -> bit",
-            "start n1 -> bit",
+            "start n1 -> bit|no bite",
             *(f"n4 get k{number} quorum -> 1" for number in range(5)),
             *(f"copies k{number} ~> n1 n2 n3" for number in range(5)),
         ),
@@ -152,7 +152,7 @@ DAMAGE = (
             "snapshot n1 -> no bite",
             "n1 put k 2 all -> done",
             "restore-files n1 -> bit",
-            "start n1 -> bit",
+            "start n1 -> bit|no bite",
             "n4 get k quorum -> 2",
             "copies k ~> n1 n2 n3",
         ),
@@ -164,7 +164,7 @@ DAMAGE = (
             "snapshot n1 -> no bite",
             *(f"n1 put k{number} x*1000 all -> done" for number in range(20)),
             "roll-back n1 *.log 1.0 -> bit",
-            "start n1 -> bit",
+            "start n1 -> bit|no bite",
             "n1 status serves ~> True",
             "n4 get j quorum -> 1",
             *(f"copies k{number} ~> n1 n2 n3" for number in range(20)),

@@ -31,8 +31,8 @@ def test_every_fault_on_real_nodes_is_survived(tmp_path: Path) -> None:
 
 
 def test_level_one_under_real_partitions_is_convicted(tmp_path: Path) -> None:
-    words = ("--level", "one", "--faults", "partition:halves", "--time-limit", "5", "--seed", "1", "--json")
-    done = harness(tmp_path, "run", *LOCAL, *words)
+    words = ("--level", "one", "--faults", "partition:halves", "--time-limit", "30", "--stop-on-violation")
+    done = harness(tmp_path, "run", *LOCAL, *words, "--seed", "1", "--json")
     assert done.returncode == 1, done.stderr
     verdict = part(result_of(done), "linearizable")
     assert verdict["status"] == "invalid"

@@ -64,7 +64,8 @@ def test_every_fault_on_real_hosts_is_survived_and_nothing_is_left(tmp_path: Pat
 
 
 def test_level_one_behind_a_real_firewall_is_convicted(tmp_path: Path) -> None:
-    words = ("--level", "one", "--faults", "partition:halves,clock", "--time-limit", "6")
+    faults = ("--faults", "partition:halves,clock")
+    words = ("--level", "one", *faults, "--time-limit", "30", "--stop-on-violation")
     done = harness(tmp_path, "run", *NETNS, *words)
     assert done.returncode == 1, done.stdout + done.stderr
     assert part(result_of(done), "linearizable")["status"] == "invalid"
@@ -127,7 +128,7 @@ def test_hosts_of_a_file_are_a_cluster(standing: Lab, tmp_path: Path) -> None:
     """From within the lab, whose hosts' addresses are of no use elsewhere."""
     inside = ["nsenter", f"--net={standing.client.path}", sys.executable, "-m", "harness.cli", "run"]
     words = ["--cluster", "ssh", "--nodes-file", str(standing.layout.ssh_config), *NETNS[2:]]
-    faults = ["--faults", "kill,restart:graceful,partition", "--fault-interval", "1.5", "--time-limit", "6"]
+    faults = ["--faults", "kill,restart:graceful,partition", "--fault-interval", "1.5", "--time-limit", "9"]
     done = subprocess.run(
         [*inside, *words, *faults], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120
     )

@@ -17,6 +17,7 @@ What a fault did is seen from outside, by asking nodes:
     boots n1 n2 -> noted                         and later: risen, or as before
     births n1 -> noted                           and later: another, or as before
     offset n1 -> +5000                           by how many ms its wall clock is ahead of ours, about
+    rate n1 -> +100000                           how many millionths too fast its wall clock runs, about
     copies k ~> n1 n2 n3                         which replicas hold what n4 reads at level all
     owners n1 -> n1 n2 n3 n4                     by the layout that n1 tells of
     roles owner -> n1 n2 n3 n4
@@ -65,6 +66,8 @@ AGAIN_PAUSE_S: Final = 0.005
 REFUSALS: Final = {"unavailable", "timeout"}
 CLOCK_TRIES: Final = 3
 CLOCK_WITHIN_MS: Final = 20.0
+RATE_S: Final = 0.5
+"""How long a clock is watched."""
 PACE_TRIES: Final = 6
 """The fastest counts, as what is slow for other reasons is not always so."""
 SLOWER: Final = 3.0
@@ -94,6 +97,14 @@ class _Act(NamedTuple):
     def may_be_late(self, answer: str) -> bool:
         """On a busy machine a refusal may come when the client's time is up, too."""
         return answer == "lost" and bool(self.expected & REFUSALS)
+
+
+class _Ahead(NamedTuple):
+    """By how much a node's wall clock is ahead of ours, and how wrong that may be, in both directions."""
+
+    wall_ms: float
+    offset_ms: float
+    error_ms: float
 
 
 class Stage:
@@ -145,9 +156,9 @@ class Stage:
                 return self._cluster.states()[node]
             case ("boots" | "births", nodes):
                 return await self._look_at(first.removesuffix("s"), nodes)
-            case ("offset", [node]):
+            case ("offset" | "rate", [node]):
                 (expected,) = act.expected
-                return await self._offset(node, expected)
+                return await (self._offset if first == "offset" else self._rate)(node, expected)
             case ("copies", [key]):
                 return await self._copies(_key(scope, key))
             case ("owners", [node]):
@@ -233,17 +244,32 @@ class Stage:
         return f"{seen}, before: {before}"
 
     async def _offset(self, node: str, expected: str) -> str:
-        """`expected` if it is about that; of several answers the one that came soonest."""
-        best_ms, offset_ms = float("inf"), 0.0
+        """`expected` if it is about that."""
+        seen = await self._ahead(node)
+        near = abs(seen.offset_ms - int(expected)) <= CLOCK_WITHIN_MS + seen.error_ms
+        return expected if near else f"{seen.offset_ms:+.0f}"
+
+    async def _rate(self, node: str, expected: str) -> str:
+        """As `_offset`, from what two looks show."""
+        before = await self._ahead(node)
+        await self._time.sleep(RATE_S)
+        after = await self._ahead(node)
+        lasted_ms = after.wall_ms - before.wall_ms
+        rate = (after.offset_ms - before.offset_ms) / lasted_ms
+        error = (CLOCK_WITHIN_MS + before.error_ms + after.error_ms) / lasted_ms
+        return expected if abs(rate - int(expected) / 1e6) <= error else f"{rate * 1e6:+.0f}"
+
+    async def _ahead(self, node: str) -> _Ahead:
+        """Of several answers the one that came soonest."""
+        best = _Ahead(0.0, 0.0, float("inf"))
         for _ in range(CLOCK_TRIES):
             asked_ms = self._time.wall_ms()
             shown_ms = (await self._status(node))["wall_ms"] + 0.5
             answered_ms = self._time.wall_ms()
-            if answered_ms - asked_ms < best_ms:
-                best_ms = answered_ms - asked_ms
-                offset_ms = shown_ms - (asked_ms + answered_ms) / 2
-        near = abs(offset_ms - int(expected)) <= CLOCK_WITHIN_MS + best_ms / 2
-        return expected if near else f"{offset_ms:+.0f}"
+            wall_ms, error_ms = (asked_ms + answered_ms) / 2, (answered_ms - asked_ms) / 2
+            if error_ms < best.error_ms:
+                best = _Ahead(wall_ms, shown_ms - wall_ms, error_ms)
+        return best
 
     async def _copies(self, key: str) -> str:
         wanted = await self._ask("n4", Get(key, "all"), PATIENCE_S)

@@ -32,10 +32,12 @@ RATE_SEEN_PPM: Final = 1000
 
 
 class View(NamedTuple):
-    """How far a node's own wall clock is ahead of our monotonic one, and by how much that may be wrong."""
+    """How far a node's own wall clock is ahead of our monotonic one, by how much that may be wrong, and when
+    that was, by the latter."""
 
     lead_ms: float
     within_ms: float
+    at_ms: float
 
 
 class _Wall(msgspec.Struct, frozen=True):
@@ -100,7 +102,9 @@ class Clocks(Hosts):
         for node, answer in answers.items():
             moved_ms = answer.moved_ms() if isinstance(answer, _Wall) else answer.moved_ns / 1e6
             views = (None, None) if answer.strobes else (before.get(node), after.get(node))
-            bit = _all_seen(answer, abs(moved_ms - offsets_ms[node]) < EXACT_MS and _agree(moved_ms, *views))
+            bit = _all_seen(
+                answer, abs(moved_ms - offsets_ms[node]) < EXACT_MS and _agree(moved_ms, answer, *views)
+            )
             seen.append(Seen(bit, f"{node} by {moved_ms:+g} ms{_itself(*views)}{_remarks(answer)}"))
         return _evidence("clocks moved", seen)
 
@@ -118,7 +122,7 @@ class Clocks(Hosts):
                 continue
             moved_ms = left_ms - was_ms
             views = (None, None) if answer.jumps else (before.get(node), after.get(node))
-            right = abs(left_ms) < RIGHT_MS and _agree(moved_ms, *views)
+            right = abs(left_ms) < RIGHT_MS and _agree(moved_ms, answer, *views)
             left = f", {left_ms:+.3f} ms left" if isinstance(answer, _Own) else ""
             detail = f"{node} by {moved_ms:+.6g} ms{_past(answer)}{left}{_itself(*views)}{_remarks(answer)}"
             seen.append(Seen(_all_seen(answer, right), detail))
@@ -225,8 +229,8 @@ class Clocks(Hosts):
                 return None
             wall_ms = response.status.get("wall_ms") if isinstance(response, Report) else None
             if isinstance(wall_ms, int):
-                lead_ms = wall_ms + 0.5 - (asked_ns + answered_ns) / 2e6
-                return View(lead_ms, (answered_ns - asked_ns) / 2e6 + 0.5)
+                at_ms = (asked_ns + answered_ns) / 2e6
+                return View(wall_ms + 0.5 - at_ms, (answered_ns - asked_ns) / 2e6 + 0.5, at_ms)
         return None
 
 
@@ -237,11 +241,13 @@ def _all_seen(answer: _Wall | _Own, done: bool) -> bool | None:
     return done
 
 
-def _agree(moved_ms: float, before: View | None, after: View | None) -> bool:
-    """Whether the node's own view, if it tells, is that its clock moved so."""
+def _agree(moved_ms: float, answer: _Wall | _Own, before: View | None, after: View | None) -> bool:
+    """Whether the node's own view, if it tells, is that its clock moved so. As long as it drifts it goes on
+    moving between the questions and what was done."""
     if before is None or after is None:
         return True
-    allowed_ms = before.within_ms + after.within_ms + EXACT_MS
+    drift = max(abs(answer.rate_ppm), abs(answer.was_ppm)) / 1e6
+    allowed_ms = before.within_ms + after.within_ms + EXACT_MS + drift * (after.at_ms - before.at_ms)
     return abs(after.lead_ms - before.lead_ms - moved_ms) <= allowed_ms + RIGHT_MS
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ from harness.systems.base import Site, System
 
 FIRST_START_LIMIT_S: Final = 90.0
 """For the first start of all nodes, and as long again until they serve: an emulated machine is slow."""
+SETUP_LIMIT_S: Final = 600.0
+"""For what a system does to its hosts before anything runs: it may fetch and unpack a lot, and an emulated
+machine is slow."""
 PROBE_S: Final = 2.0
 """How long an address is tried, to see whether it is reached from here."""
 TEARDOWN_LIMIT_S: Final = 60.0
@@ -138,7 +142,7 @@ class Life(Processes):
         await self._make_sites()
         sites = tuple(self.sites.values())
         await self.prepare()
-        await for_each(everybody, lambda node: self.system.setup(self.sites[node], sites))
+        await for_each(everybody, lambda node: self._set_up_system(node, sites))
         self._unwatched = trio.Event()
         self._watching = trio.CancelScope()
         # A system task, because it lives from one call to another.
@@ -146,6 +150,20 @@ class Life(Processes):
         await self.bring_up(self.nodes, FIRST_START_LIMIT_S)
         if waiting := await self.until_serving(self.nodes, FIRST_START_LIMIT_S):
             raise ClusterError(f"nodes do not serve after {FIRST_START_LIMIT_S:g} s: {', '.join(waiting)}")
+
+    async def _set_up_system(self, node: str, sites: Sequence[Site]) -> None:
+        with self._limit(SETUP_LIMIT_S, node, "setup"):
+            await self.system.setup(self.sites[node], sites)
+
+    @contextmanager
+    def _limit(self, limit_s: float, node: str, part: str) -> Iterator[None]:
+        """On what is the system's own, and may hang."""
+        try:
+            with trio.fail_after(limit_s):
+                yield
+        except trio.TooSlowError:
+            took = f"took more than {limit_s:g} s for its {part}"
+            raise ClusterError(f"{node}: {self.system.name} {took}") from None
 
     async def _start_hand(self, node: str) -> None:
         hand = Hand(node, self._connections[node], self._silence_s)
@@ -211,11 +229,8 @@ class Life(Processes):
                     await self._end_node(node, hand, connection)
                 await hand.aclose()
             if node in self.sites:
-                with trio.move_on_after(TEARDOWN_LIMIT_S) as limit:
+                with self._limit(TEARDOWN_LIMIT_S, node, "teardown"):
                     await self.system.teardown(self.sites[node])
-                if limit.cancelled_caught:
-                    took = f"took more than {TEARDOWN_LIMIT_S:g} s for its teardown"
-                    problems.append(f"{node}: {self.system.name} {took}")
         except ClusterError as error:
             problems.append(str(error))
         finally:

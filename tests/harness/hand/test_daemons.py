@@ -147,6 +147,43 @@ def test_a_frozen_daemon_is_frozen_with_its_children_and_goes_on_with_them(conte
     assert daemons.resume(context, {"node": NODE}) == {"going": [], "frozen": []}
 
 
+def test_a_child_that_was_frozen_before_it_became_a_program_does_not_keep_its_parent_from_being_so(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent waits for it (D) until all go on; by then the child is the program."""
+    start(context, "exec sleep 1000")
+    daemon = context.state[daemons.KIND][NODE]["d"]
+    states = {"parent": "D", "child": "R"}
+
+    def signalled(processes: list[Any], number: int) -> None:
+        if number == signal.SIGCONT:
+            states.update(parent="S", child="S")
+        else:
+            states.update(child="T", parent="D" if states["parent"] == "D" else "T")
+
+    def family() -> list[Any]:
+        return [proc.see(daemon.child.pid)._replace(state=state) for state in states.values()]
+
+    monkeypatch.setattr(daemon, "family", family)
+    with monkeypatch.context() as patched:
+        patched.setattr(daemons, "_signal", signalled)
+        assert daemons.pause(context, {"node": NODE}) == {"frozen": ["d"], "going": []}
+    assert states == {"parent": "T", "child": "T"}
+    monkeypatch.undo()
+
+
+def test_a_child_that_is_frozen_by_itself_goes_on_too(context: Context) -> None:
+    """As where a daemon waits for one that it has just forked, and is not shown to be frozen itself."""
+    start(context, "sleep 1001 & exec sleep 1000")
+    daemon = context.state[daemons.KIND][NODE]["d"]
+    until(lambda: len(daemon.family()) == 2)
+    (child,) = [seen.pid for seen in daemon.family() if seen.pid != daemon.child.pid]
+    os.kill(child, signal.SIGSTOP)
+    until(lambda: "T" in [seen.state for seen in daemon.family()])
+    assert daemons.resume(context, {"node": NODE}) == {"going": ["d"], "frozen": []}
+    assert "T" not in [seen.state for seen in daemon.family()]
+
+
 def test_one_that_is_asked_to_end_may_do_what_it_has_to(context: Context) -> None:
     start(context, "trap 'echo bye; exit 5' TERM; echo set; while :; do sleep 0.01; done")
     until(lambda: "set" in said(context))
@@ -158,15 +195,6 @@ def test_one_that_is_asked_to_end_may_do_what_it_has_to(context: Context) -> Non
     assert ended["said"].endswith(" / bye")
     assert daemons.kill(context, {"node": NODE})["struck"] == []
     assert context.undo.open() == []
-
-
-def test_one_is_frozen_although_to_look_once_takes_all_the_time(
-    context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start(context, "echo set; exec sleep 1000")
-    until(lambda: "set" in said(context))
-    monkeypatch.setattr(daemons, "EFFECT_LIMIT_S", 0.0)
-    assert daemons.pause(context, {"node": NODE}) == {"frozen": ["d"], "going": []}
 
 
 def test_one_that_does_not_want_to_end_is_told(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from harness.hand.context import Context
 from harness.hand.door import SOCKET, Channel, Door
 from harness.hand.healing import LOG
 from harness.hand.origin import Origin
+from harness.hand.patience import LOOKS
 from harness.hand.serve import Worker
 from harness.hand.undo import UndoLog
 from tests.support.hands import harmless, kill_at_once
@@ -198,25 +199,60 @@ def test_a_host_that_somebody_holds_is_not_healed_by_us(
     assert door._how_it_ended(tmp_path, "ours", {}) == {"refused": said}
 
 
-def test_who_comes_back_is_waited_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_s = 0.0
-    limits_s: list[float] = []
-    monkeypatch.setattr(serve, "now", lambda: clock_s)
+def looks_until_it_heals(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    look_s: Callable[[float], float],
+    comes_back: int = 0,
+    hangs_up: int = 0,
+    is_let_in: bool = True,
+) -> list[float]:
+    """How long each look of a hand with a silence of 10 s took; who comes back, or hangs up, does so in that
+    one. Who is not let in comes again in every look."""
+    looks: list[float] = []
+    monkeypatch.setattr(serve, "now", lambda: sum(looks))
+    ours = Channel(os.open(os.devnull, os.O_RDONLY), os.dup(1))
+    back = Channel(os.dup(0), os.open(os.devnull, os.O_WRONLY)) if is_let_in else None
 
     class Played(Worker):
         def _ready(self, wake: int, limit_s: float) -> dict[int, int]:
-            nonlocal clock_s
-            limits_s.append(limit_s)
-            clock_s += 9
-            return {way_back.fileno(): select.POLLIN} if len(limits_s) == 1 else {}
+            assert limit_s >= 0, "that is without end"
+            assert len(looks) < 3 * LOOKS, "it does not heal"
+            looks.append(look_s(limit_s))
+            if len(looks) == hangs_up:
+                return {ours.source: select.POLLIN}
+            return {way_back.fileno(): select.POLLIN} if len(looks) == comes_back or not is_let_in else {}
 
     with closing(Door(tmp_path, "token")) as way_back:
-        monkeypatch.setattr(way_back, "let_in", lambda: Channel(os.dup(0), os.open(os.devnull, os.O_WRONLY)))
-        worker = Played(
-            Context(tmp_path, UndoLog(tmp_path / LOG)), {}, Channel(os.dup(0), os.dup(1)), way_back
-        )
+        monkeypatch.setattr(way_back, "let_in", lambda: back)
+        worker = Played(Context(tmp_path, UndoLog(tmp_path / LOG)), {}, ours, way_back)
         assert worker.listen(10, -1) == "it heard nothing of the harness for 10 s"
-    assert limits_s == [10, 10, 1]
+    return looks
+
+
+def test_who_comes_back_is_waited_for_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = looks_until_it_heals(tmp_path, monkeypatch, lambda limit_s: limit_s, comes_back=LOOKS - 1)
+    assert sum(looks) == pytest.approx(10 * (LOOKS - 1) / LOOKS + 10)
+
+
+def test_a_host_that_stood_still_has_not_heard_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(looks_until_it_heals(tmp_path, monkeypatch, lambda limit_s: 600.0)) == LOOKS
+
+
+def test_who_is_not_let_in_does_not_keep_it_from_healing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = looks_until_it_heals(tmp_path, monkeypatch, lambda limit_s: limit_s, is_let_in=False)
+    assert sum(looks) == pytest.approx(10)
+
+
+def test_who_hangs_up_when_the_silence_is_just_over_does_not_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = looks_until_it_heals(tmp_path, monkeypatch, lambda limit_s: 1.2, hangs_up=9)
+    assert len(looks) == 10
 
 
 def test_a_goodbye_whose_answer_was_lost_is_answered_later(tmp_path: Path, program: Path) -> None:

@@ -54,6 +54,34 @@ def test_what_cannot_be_undone_stays_and_keeps_nothing_else_from_it(tmp_path: Pa
     ]
 
 
+def test_a_line_that_makes_no_sense_is_named_with_what_to_do_and_set_aside_only_when_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    log_of(tmp_path, "a", "stuck")
+    path = tmp_path / healing.LOG
+    with path.open("ab") as file:
+        file.write(b"\xff\0" + b"7" * 100 + b"\n")
+    whole = path.read_bytes()
+    line = (
+        f"line 3 of {path} makes no sense ('\\\\xff\\x00{'7' * 35}...'), so nobody knows what it was to undo"
+    )
+    asking = f"{line}: see what may be left on the host, then harness heal --set-aside lets it be used again"
+    stuck = "stuck {'number': 1}: it is stuck"
+    assert heal_home(tmp_path, {"a": say, "stuck": refuse}) == (["undone 0"], [stuck, asking])
+    assert heal_home(tmp_path, {"stuck": refuse}, set_aside=True) == ([], [stuck, asking])
+    assert heal_home(tmp_path, {"stuck": say}) == (["undone 1"], [asking])
+    aside = tmp_path / "undo.jsonl.unreadable"
+    aside.write_text("of the time before")
+    told = f"{line}: set aside in {aside}, so the host can be used again"
+    log = UndoLog(path)
+    assert heal(log, {}, set_aside=True) == ([], [told])
+    assert log.open() == []
+    assert aside.read_bytes().startswith(whole)
+    assert not path.exists()
+    assert heal_home(tmp_path, {}, set_aside=True) == ([], [])
+    assert log_of(tmp_path, "a").open() == UndoLog(path).open() != []
+
+
 def test_what_hangs_is_given_up_and_keeps_nothing_else_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

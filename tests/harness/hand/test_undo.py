@@ -82,7 +82,18 @@ def test_killed_at_any_byte_the_entry_was_there_or_it_was_not(
 
 
 @pytest.mark.parametrize(
-    "line", [b"\0\0\0", b"[]", b'{"n": "x", "kind": 1, "args": {}}', b'{"n": 3}', b"7", b"\xff"]
+    "line",
+    [
+        b"\0\0\0",
+        b"[]",
+        b'{"n": "x", "kind": 1, "args": {}}',
+        b'{"n": Infinity, "kind": "a", "args": {}}',
+        b'{"n": 3}',
+        b"7",
+        b"\xff",
+        b"[" * 100_000,
+    ],
+    ids=lambda line: str(line[:9]),
 )
 def test_a_line_that_makes_no_sense_hides_no_other_and_stays(line: bytes, tmp_path: Path) -> None:
     path = tmp_path / "undo.jsonl"

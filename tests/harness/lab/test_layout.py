@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import cli
 from harness.lab import lab, script
 from harness.lab.layout import DEFAULT_NAME, HOSTS_MAX, LabError, directory_of, layout_of
 
@@ -33,6 +34,25 @@ def test_a_name_that_is_no_file_name_is_refused(name: str) -> None:
 def test_a_number_of_hosts_that_cannot_be_is_refused(count: int) -> None:
     with pytest.raises(LabError, match=f"a lab has 1 to {HOSTS_MAX} hosts, not {count}"):
         layout_of("blue", count, RUNTIME)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["up", "--hosts", "0"], f"--hosts: '0' is not a number of hosts from 1 to {HOSTS_MAX}"),
+        (["up", "--hosts", "two"], "--hosts: 'two' is not a number of hosts"),
+        (["up", "--name", "../x"], "--name: '../x' is no name for a lab"),
+        (["down", "--name", "A"], "--name: 'A' is no name for a lab"),
+        (["ssh", "--name", "A", "n1"], "--name: 'A' is no name for a lab"),
+    ],
+)
+def test_on_the_command_line_they_are_arguments_that_make_no_sense(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["lab", *words])
+    assert ended.value.code == 254
+    assert f"harness lab {words[0]}: argument {named}" in capsys.readouterr().err
 
 
 def test_the_keeper_s_script_is_one_that_a_shell_understands(tmp_path: Path) -> None:

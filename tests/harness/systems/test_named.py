@@ -155,7 +155,8 @@ def test_the_guide_leads_to_a_verdict(here: Path, capsys: pytest.CaptureFixture[
     server.write_text(re.sub(r".*(log\.flush|os\.fsync).*\n", "", sound))
     assert sound.count("\n") - server.read_text().count("\n") == 2
     words = "run --cluster netns --nodes 2 --system registers:Registers --faults kill:all --fault-interval 1"
-    assert main([*words.split(), "--time-limit", "2.5", "--seed", "1", "--quiet"]) == 1
+    until = ("--time-limit", "30", "--stop-on-violation")
+    assert main([*words.split(), *until, "--seed", "1", "--quiet"]) == 1
     assert "availability" not in capsys.readouterr().out
     (run,) = (here / "runs/register").iterdir()
     assert (run / "nodes/n1.log").exists()

@@ -33,7 +33,7 @@ class Answering(Network, Clocks, Disks):
         self._states = dict.fromkeys(self.nodes, "up")
         self._by_calls = {}
         self.answers = answers
-        self.views = [View(lead, 1.0) for lead in lead_ms]
+        self.views = [View(lead, 1.0, 200.0 * number) for number, lead in enumerate(lead_ms)]
 
     def addresses(self) -> dict[str, str]:
         return ADDRESSES
@@ -98,6 +98,23 @@ def test_healed(heard: list[str], bit: bool) -> None:
     dropped = {ADDRESSES["n2"]: 9, ADDRESSES["n1"]: 9}
     cluster = Answering({"cut": {"dropped": dropped}, "heard": {"heard": heard, "dropped": {}}})
     assert trio.run(cluster.heal).bit is bit
+
+
+@pytest.mark.parametrize(("rate_ppm", "bit"), [(80_000.0, True), (10_000.0, False)])
+def test_set_right_after_a_drift(rate_ppm: float, bit: bool) -> None:
+    """Between the two looks at the node, 200 ms apart, its clock may have gained 14 of the 75 ms."""
+    answer = {"was_ns": 75_000_000, "left_ns": 0, "was_ppm": rate_ppm}
+    evidence = trio.run(Answering({"clock-reset": answer}, 1061.0, 1000.0).reset)
+    assert "(-61 ms as it sees it)" in evidence.detail
+    assert evidence.bit is bit
+
+
+@pytest.mark.parametrize(("rate_ppm", "bit"), [(80_000.0, True), (0.0, False)])
+def test_a_clock_that_jumps_while_it_drifts(rate_ppm: float, bit: bool) -> None:
+    """Between the two looks at the node it may have gained 16 ms."""
+    answer = {"moved_ns": 500_000_000, "rate_ppm": rate_ppm}
+    cluster = Answering({"clock-bump": answer}, 1000.0, 1515.0)
+    assert trio.run(cluster.bump, {"n1": 500}).bit is bit
 
 
 @pytest.mark.parametrize(("dropped", "bit"), [(3, True), (0, False)])
