@@ -17,6 +17,7 @@ from harness.report.artifacts import ArtifactsError, RunDir
 from harness.report.files import write_report
 from harness.report.summary import RunSummary, as_json
 from harness.run import Recorded
+from harness.stillness import told
 
 
 class Work(Codec, Protocol):
@@ -35,7 +36,8 @@ def judged(
     watched: Callable[[Sequence[Checker]], list[Checker]] = list,
 ) -> RunSummary:
     """`watched` as in `harness.judge`."""
-    judgement = judge(plan, work.checkers(), work, requested, recorded.history, watched)
+    still = recorded.stood_still
+    judgement = judge(plan, work.checkers(), work, requested, recorded.history, watched, still)
     return RunSummary(
         plan=plan,
         history=recorded.history,
@@ -45,7 +47,8 @@ def judged(
         run_dir=run_dir.path,
         interrupted_s=recorded.interrupted_s,
         failures=recorded.failures,
-        notes=list(dict.fromkeys([*_of_a_demo(plan), *notes, *recorded.notes])),
+        notes=list(dict.fromkeys([*_of_a_demo(plan), *notes, *recorded.notes, *told(still)])),
+        stood_still=still,
     )
 
 

@@ -16,6 +16,7 @@ from harness.client import Codec
 from harness.ledger import Entry, Requested
 from harness.plan import STORE, Plan
 from harness.recovery import coordinator, healings
+from harness.stillness import Span
 from harness.weather import should_serve
 from store.core.ownership.layout import Placement, first_layout
 
@@ -32,13 +33,16 @@ def judge(
     requested: Sequence[Requested],
     history: list[Op],
     watched: Callable[[Sequence[Checker]], list[Checker]] = list,
+    stood_still: Sequence[Span] = (),
 ) -> Judgement:
     """The workload's own checkers first, then how much was served and how soon again, what happened at all,
-    and the faults. `watched`: gives checkers that judge the same, and are looked at meanwhile."""
+    and the faults. `watched`: gives checkers that judge the same, and are looked at meanwhile; `stood_still`:
+    when the harness did."""
     entries = ledger.ledger(history, requested)
     faults = _Ledger(ledger.judge(entries, requested))
     recovery = Recovery(healings(entries), coordinator(plan))
-    owed = [_Availability(plan, codec)] if plan.system == STORE else []  # of others nobody here knows
+    knows = plan.system == STORE  # what it owes; of others nobody here does
+    owed = [_Availability(plan, codec, stood_still)] if knows else []
     all_of_them = [*checkers, *owed, recovery, Stats(), faults]
     return Judgement(check_all(watched(all_of_them), history, "run"), entries)
 
@@ -48,14 +52,15 @@ class _Availability:
 
     name = Availability.name
 
-    def __init__(self, plan: Plan, codec: Codec) -> None:
+    def __init__(self, plan: Plan, codec: Codec, stood_still: Sequence[Span]) -> None:
         self._plan = plan
         self._codec = codec
+        self._stood_still = stood_still
 
     def check(self, history: list[Op]) -> Verdict:
         plan = self._plan
         place = Placement(first_layout(plan.nodes, plan.replication))
-        expected = should_serve(history, plan.nodes, plan.concurrency, place, self._codec)
+        expected = should_serve(history, plan.nodes, plan.concurrency, place, self._codec, self._stood_still)
         return Availability(expected).check(history)
 
 

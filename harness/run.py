@@ -28,6 +28,7 @@ from harness.report.live import Live
 from harness.scheduler import Scheduler
 from harness.sightings import Sightings
 from harness.sim.interpreter import simulate
+from harness.stillness import Span, Stillness
 from harness.stop import StopWish
 
 FAULT_TIMEOUT_S = 90.0
@@ -62,13 +63,15 @@ class Faults(Protocol):
 @dataclass(slots=True)
 class Recorded:
     """What a run left. `interrupted_s`: when it was told to stop early, in seconds since its start.
-    `failures`: why it could not start or not go on, a sentence each; `notes`: what else is to be told."""
+    `failures`: why it could not start or not go on, a sentence each; `notes`: what else is to be told;
+    `stood_still`: when the harness did."""
 
     history: list[Op] = field(default_factory=list)
     digest: str = ""
     interrupted_s: float | None = None
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    stood_still: list[Span] = field(default_factory=list)
 
 
 def schedule(plan: Plan, work: Work, faults: Faults) -> Generator:
@@ -190,11 +193,14 @@ class _Run:
 
     async def _interpreted(self) -> None:
         start = trio.current_time()
+        stillness = Stillness(self.run_dir.stood_still)
+        self.recorded.stood_still = stillness.spans
 
         def elapsed_s() -> float:
             return trio.current_time() - start
 
         def tick() -> None:
+            stillness.tick(elapsed_s())
             self.recorder.tick()
             self.live.tick(elapsed_s(), self.cluster.states())
 

@@ -1,21 +1,22 @@
 """What the faults left possible, as the history's own nemesis operations tell it.
 
 CAP is about availability too: a level that should have answered and did not is reported. An operation should
-have been served if, from its invocation to its completion, no fault began, ended or had just done so, its
-coordinator ran and clients could reach it, and enough of the key's replicas ran and could talk with the
-coordinator both ways. All others are not judged; a kind of fault that is not known here excuses whatever
-happens while it lasts.
+have been served if, from its invocation to its completion, no fault began, ended or had just done so, nor
+the harness stood still, its coordinator ran and clients could reach it, and enough of the key's replicas ran
+and could talk with the coordinator both ways. All others are not judged; a kind of fault that is not known
+here excuses whatever happens while it lasts.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
 from checkers.history import NEMESIS, Op
 from harness.client import Codec
+from harness.stillness import Span
 from store.core.data.levels import parse_level
 from store.core.messages import Get, KeyBody
 from store.core.ownership.layout import Placement
@@ -153,16 +154,27 @@ class Weather:
 
 
 def should_serve(
-    history: Iterable[Op], nodes: Sequence[str], concurrency: int, place: Placement, codec: Codec
+    history: Iterable[Op],
+    nodes: Sequence[str],
+    concurrency: int,
+    place: Placement,
+    codec: Codec,
+    stood_still: Sequence[Span] = (),
 ) -> Callable[[Op, Op | None], tuple[str, ...]]:
     """A judge of (invocation, completion): if the store should have served it, by which coordinator, and that
-    one in which stretch of calm. `nodes` are in the order in which workers were dealt to them."""
+    one in which stretch of calm. `nodes` are in the order in which workers were dealt to them; `stood_still`:
+    when the harness did, one after the other, and with it maybe the nodes."""
     events = list(history)
     weather = Weather(events)
+    began = [round(span[0] * 1e9) for span in stood_still]
+    settled = [round(span[1] * 1e9) + SETTLING_NS for span in stood_still]
     rotten_from = min([op.time for op in events if op.process == NEMESIS and op.f == "rot"], default=inf)
 
     def judge(invoke: Op, completion: Op | None) -> tuple[str, ...]:
         if completion is None or not isinstance(invoke.process, int):
+            return ()
+        before = bisect_left(began, completion.time)
+        if before and invoke.time < settled[before - 1]:
             return ()
         held = weather.during(invoke.time, completion.time)
         if held is None or held[1].unknown:

@@ -16,6 +16,7 @@ from harness.plan import PlanError
 from harness.report import artifacts, ci, perf
 from harness.report.artifacts import Ending
 from harness.run import Recorded
+from harness.stillness import read_spans
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,8 @@ def _analyze(args: argparse.Namespace, words: Sequence[str]) -> int:
     span_s = perf.duration_s(history)
     ending = run_dir.read_ending() or Ending(span_s if span_s < plan.time_limit_s else None)
     digest = sha256(run_dir.history.read_bytes()).hexdigest()
-    recorded = Recorded(history, digest, ending.interrupted_s, list(ending.failures), list(ending.notes))
+    told = (list(ending.failures), list(ending.notes), read_spans(run_dir.stood_still))
+    recorded = Recorded(history, digest, ending.interrupted_s, *told)
     summary = conclude.judged(plan, workload, requested, recorded, run_dir, notes)
     unwritten = conclude.keep(summary, run_dir)
     if unwritten:

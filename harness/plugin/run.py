@@ -33,6 +33,7 @@ from harness.report.ledger_table import ledger_table
 from harness.report.live import Live
 from harness.report.summary import FAILED, RunSummary, as_json
 from harness.run import execute
+from harness.stillness import told
 from harness.stop import StopWish
 
 WIDTH: Final = 110
@@ -102,7 +103,8 @@ def carry_out(
         run_dir=run_dir.path,
         interrupted_s=recorded.interrupted_s,
         failures=recorded.failures,
-        notes=_notes(verdict),
+        notes=[*_notes(verdict), *told(recorded.stood_still)],
+        stood_still=recorded.stood_still,
     )
     run_dir.write_faults(entries)
     run_dir.write_results(as_json(summary))

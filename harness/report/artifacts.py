@@ -89,6 +89,10 @@ class RunDir:
         return self.path / "nodes.jsonl"
 
     @property
+    def stood_still(self) -> Path:
+        return self.path / "stood_still.jsonl"
+
+    @property
     def nodes(self) -> Path:
         return self.path / "nodes"
 

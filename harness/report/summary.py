@@ -14,6 +14,7 @@ from checkers.verdict import Verdict
 from harness.ledger import Entry
 from harness.plan import Plan, replay_command
 from harness.report import perf
+from harness.stillness import Span
 
 FAILED: Final = "failed"
 """What a run is, whatever its history says, if the harness or a node failed."""
@@ -24,7 +25,7 @@ class RunSummary:
     """`verdict` is the composed one, with a part for each checker. `digest` is the SHA-256 of the history
     file. `interrupted_s`: when the run was told to stop early, or was killed, in seconds since its start.
     `failures` say why it was no proper run (then that comes before any verdict), `notes` what else there is
-    to know; both are sentences."""
+    to know; both are sentences. `stood_still`: when the harness did, which is in a note, too."""
 
     plan: Plan
     history: Sequence[Op]
@@ -35,6 +36,7 @@ class RunSummary:
     interrupted_s: float | None = None
     failures: Sequence[str] = ()
     notes: Sequence[str] = ()
+    stood_still: Sequence[Span] = ()
 
 
 def as_json(run: RunSummary) -> dict[str, Any]:
@@ -50,6 +52,7 @@ def as_json(run: RunSummary) -> dict[str, Any]:
         "interrupted_s": run.interrupted_s,
         "failures": list(run.failures),
         "notes": list(run.notes),
+        "stood_still": list(run.stood_still),
         "plan": msgspec.to_builtins(run.plan),
         "replay": replay_command(run.plan),
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -11,12 +13,14 @@ from rich.console import Console
 
 from checkers.formats import read_history
 from harness import catalog, conclude
+from harness.cli import main
 from harness.cluster.base import NodeState, NotSent, Session
 from harness.cluster.sim import SimCluster, SimOptions
 from harness.plan import Plan
 from harness.report.artifacts import RunDir
 from harness.report.live import Live
 from harness.run import execute
+from harness.stillness import STILL_S, told
 from harness.stop import StopWish
 from store.core.machine import Effect, Input
 from store.core.node import Node
@@ -82,6 +86,46 @@ def test_a_wish_to_stop_is_heard_while_the_cluster_is_being_set_up(tmp_path: Pat
     recorded = execute(PLAN, pieces.workload, pieces.nemesis, cluster, RunDir(tmp_path), live, stop)
     assert cluster.was_torn_down
     assert (recorded.history, recorded.interrupted_s, recorded.failures) == ([], 0.0, [])
+
+
+class Still(Slow):
+    """While its first client connects, everything stands still; then its node ends."""
+
+    was_asked = False
+
+    async def setup(self, run_dir: Path) -> None:
+        pass
+
+    async def connect(self, node: str) -> Session:
+        if not self.was_asked:
+            time.sleep(STILL_S + 0.1)  # noqa: ASYNC251 (nobody may run meanwhile)
+        self.was_asked = True
+        raise NotSent("there is no node")
+
+    def unexpected_deaths(self) -> list[str]:
+        return ["node n1 ended"] if self.was_asked else []
+
+
+def test_that_the_harness_stood_still_is_recorded_told_and_kept_also_when_it_is_judged_again(
+    tmp_path: Path,
+) -> None:
+    pieces = catalog.assemble(PLAN)
+    live = Live(Console(file=StringIO()), PLAN, quiet=True)
+    cluster = Still(StopWish())
+    run_dir = RunDir(tmp_path)
+    recorded = execute(PLAN, pieces.workload, pieces.nemesis, cluster, run_dir, live, StopWish())
+    ((began_s, ended_s),) = recorded.stood_still
+    assert ended_s - began_s > STILL_S
+    summary = conclude.judged(PLAN, pieces.workload, pieces.requested, recorded, run_dir)
+    assert summary.notes == told(recorded.stood_still)
+    (availability,) = [part for part in summary.verdict.parts if part.checker == "availability"]
+    assert availability.details["expected"] == 0
+    run_dir.write_plan(PLAN)
+    for _ in range(2):  # of a run that was killed, and of one that has results
+        main(["analyze", str(tmp_path)])
+        again = json.loads(run_dir.results.read_bytes())
+        assert again["stood_still"] == [[began_s, ended_s]]
+        assert again["notes"] == summary.notes
 
 
 class Telling(Slow):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from checkers.history import NEMESIS, Op
 from harness.weather import SETTLING_NS, should_serve
@@ -44,6 +47,34 @@ OTHERS = tuple(node for node in NODES if node not in REPLICAS)
 
 def test_with_no_faults_everything_should_be_served() -> None:
     assert all(served([], node, 0) for node in NODES)
+
+
+def test_nothing_is_owed_while_the_harness_stood_still_nor_until_things_have_settled() -> None:
+    judge = should_serve([], NODES, 5, PLACE, Register("one", 60), [(3.0, 5.0)])
+
+    def owed(from_s: float, until_s: float) -> bool:
+        invoke = Op(time=int(from_s * S), process=0, f="read", key="r0")
+        return bool(judge(invoke, Op(time=int(until_s * S), process=0, type="ok", f="read", key="r0")))
+
+    settled_s = 5 + SETTLING_NS / S
+    assert owed(2, 2.9)
+    assert not owed(2.9, 3.1)
+    assert not owed(3.5, 4)
+    assert not owed(2, 9)
+    assert not owed(settled_s - 0.1, settled_s)
+    assert owed(settled_s, settled_s + 1)
+
+
+@given(st.lists(st.integers(0, 40), unique=True), st.booleans(), st.integers(0, 40), st.integers(0, 40))
+def test_none_of_many_times_that_it_stood_still_is_overlooked(
+    edges: list[int], touching: bool, from_s: int, for_s: int
+) -> None:
+    spans = [*pairwise(map(float, sorted(edges)))][:: 1 if touching else 2]
+    judge = should_serve([], NODES, 5, PLACE, Register("one", 60), spans)
+    invoke = Op(time=from_s * S, process=0, f="read", key="r0")
+    ok = Op(time=(from_s + for_s) * S, process=0, type="ok", f="read", key="r0")
+    apart = [from_s >= ended + SETTLING_NS / S or from_s + for_s <= began for began, ended in spans]
+    assert bool(judge(invoke, ok)) == all(apart)
 
 
 def test_an_operation_that_never_completed_is_not_judged() -> None:

@@ -19,6 +19,7 @@ def test_a_run_as_json_has_these_keys():
         "interrupted_s",
         "failures",
         "notes",
+        "stood_still",
         "plan",
         "replay",
     ]
