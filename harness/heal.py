@@ -35,14 +35,15 @@ class HostReport(Struct, frozen=True):
     sentence: str
 
 
-async def heal(hosts: Sequence[Host]) -> list[HostReport]:
-    """All at the same time; the reports are in the order of the hosts. Raises nothing."""
+async def heal(hosts: Sequence[Host], set_aside: bool = False) -> list[HostReport]:
+    """All at the same time; the reports are in the order of the hosts. With `set_aside`, an undo log with a
+    line that makes no sense is put out of the way once all else in it is undone. Raises nothing."""
     reports: dict[str, HostReport] = {}
 
     async def one(host: Host) -> None:
         try:
             async with Connection(host) as connection:
-                reports[host.name] = await _heal(connection)
+                reports[host.name] = await _heal(connection, set_aside)
         except RemoteError as error:
             reports[host.name] = HostReport(host.name, False, str(error))
 
@@ -52,13 +53,14 @@ async def heal(hosts: Sequence[Host]) -> list[HostReport]:
     return [reports[host.name] for host in hosts]
 
 
-async def _heal(connection: Connection) -> HostReport:
+async def _heal(connection: Connection, set_aside: bool) -> HostReport:
     name = connection.host.name
     found = await look(connection)
     if not found.home:
         return HostReport(name, True, f"{name}: nothing was left")
     await deliver(connection, found)
-    completed = await connection.run(["python3", PROGRAM, "heal", HOME], sudo=True, timeout_s=HEAL_LIMIT_S)
+    command = ["python3", PROGRAM, "heal", HOME, *(["set-aside"] if set_aside else [])]
+    completed = await connection.run(command, sudo=True, timeout_s=HEAL_LIMIT_S)
     try:
         healed = msgspec.json.decode(completed.stdout, type=_Healed)
     except msgspec.MsgspecError:

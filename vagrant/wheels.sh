@@ -16,6 +16,17 @@ set -- "$@" --platform manylinux2014_x86_64
 
 wheels=$here/wheels
 lock=$here/../requirements.lock
+packed=$here/store.tar.gz
+tree=$(mktemp -d)
+clean() {
+    rm -rf "$tree" "$packed.part"
+    [ "$(id -u)" = 0 ] || return 0
+    for made in "$wheels" "$packed"; do # under sudo: they belong to whom the checkout does
+        [ ! -e "$made" ] || chown -R --reference="$here" "$made"
+    done
+}
+trap clean EXIT
+trap 'exit 130' INT TERM
 mkdir -p "$wheels"
 rm -f "$wheels"/stormcellar-*.whl
 pip wheel --no-deps --no-build-isolation --wheel-dir "$wheels" "$here/.."
@@ -25,11 +36,7 @@ if ! cmp -s "$lock" "$wheels/requirements.lock"; then
     cp "$lock" "$wheels/requirements.lock"
 fi
 
-tree=$(mktemp -d)
-packed=$here/store.tar.gz
 chmod 755 "$tree"
-trap 'rm -rf "$tree" "$packed.part"' EXIT
-trap 'exit 130' INT TERM
 pip install "$@" --no-index --find-links "$wheels" --no-compile --target "$tree" stormcellar
 rm -rf "$tree/bin"
 # Emulated hosts compile for minutes; bytecode that is not checked against its source's time survives the journey.

@@ -26,11 +26,17 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--lab", default=DEFAULT_NAME, metavar="NAME", help="a lab (%(default)s)")
     where.add_argument("--nodes-file", type=Path, metavar="FILE", help="a file that names hosts")
+    parser.add_argument(
+        "--set-aside",
+        action="store_true",
+        help="where a line of the undo log makes no sense, put the log out of the way once all else is "
+        "undone: the host can be used again, but what that line was to undo, nobody undoes",
+    )
     parser.set_defaults(command=_heal)
 
 
 def _heal(args: argparse.Namespace, words: Sequence[str]) -> int:
-    reports = trio.run(heal, _hosts(args))
+    reports = trio.run(heal, _hosts(args), args.set_aside)
     for report in reports:
         if report.clean:
             print(report.sentence)

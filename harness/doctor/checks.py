@@ -10,7 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+from harness.cluster.hosts.parcel import HOME
 from harness.doctor.probe import Offset, Probe
+from harness.hand.healing import LOG
 from harness.hand.tool import PACKAGES
 
 SPACE_MIB_MIN: Final = 512
@@ -53,7 +55,7 @@ class Check(NamedTuple):
     deep: bool = False
 
     def needed(self, faults: Iterable[str], shared: bool) -> bool:
-        """By a run with these faults, `NAME` or `NAME:CHOICE[@TARGET]`."""
+        """By a run with these faults, `NAME` or `NAME:CHOICE[=AMOUNT][@TARGET]`."""
         if self.kernel != "any" and (self.kernel == "shared") != shared:
             return False
         return self.faults is None or any(_concerns(own, fault) for own in self.faults for fault in faults)
@@ -236,13 +238,17 @@ def _lives(line: str, start: int) -> bool:
 
 
 def _leftovers(facts: Facts) -> Finding:
-    entries: dict[int, str] = {}
-    for line in facts.probes["leftovers"].output.splitlines() if facts.probes["leftovers"].ok else ():
+    entries: dict[str, str] = {}
+    lines = facts.probes["leftovers"].output.splitlines() if facts.probes["leftovers"].ok else []
+    for number, line in enumerate(lines[:-1], 1):  # the last was cut off, so never begun, or is our own
         said = _json(line)
         if "done" in said:
-            entries.pop(said["done"], None)
+            entries.pop(str(said["done"]), None)
         elif "n" in said:
-            entries[said["n"]] = str(said.get("kind"))
+            entries[str(said["n"])] = str(said.get("kind"))
+        else:
+            remedy = "see what may be left there, then harness heal --set-aside"
+            return Finding(False, f"line {number} of {HOME}/{LOG} makes no sense", remedy)
     if not entries:
         return Finding(True, "nothing of an earlier run")
     kinds = ", ".join(sorted(set(entries.values())))
@@ -300,7 +306,8 @@ def _concerns(needs: str, asked: str) -> bool:
     """Whether `asked`, a fault as users ask for it, may be what needs something."""
     name, _, kind = needs.partition(":")
     asked_name, _, choice = asked.partition(":")
-    return name == asked_name and (not kind or not choice or kind == choice.partition("@")[0])
+    asked_kind = choice.partition("@")[0].partition("=")[0]
+    return name == asked_name and (not kind or not asked_kind or kind == asked_kind)
 
 
 def _missing(program: str) -> Finding:

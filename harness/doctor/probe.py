@@ -44,7 +44,7 @@ SNIPPETS: Final[Mapping[str, str]] = {
     f"| grep -xE '{'|'.join(KEEPING_PROGRAMS)}'",
     "lock": f"cd {HOME} && [ -f {LOCK} ] && cat {LOCK} && echo && cat /proc/sys/kernel/random/boot_id && "
     f"stat -c %i {LOCK} && cat /proc/locks && cat /proc/$(tr -dc '0-9,' <{LOCK} | cut -d, -f1)/stat",
-    "leftovers": f"cat {HOME}/{LOG}",
+    "leftovers": f"cat {HOME}/{LOG} && echo .",  # so what the last line is can be told
     "hand": f"sha256sum {PROGRAM}",
 }
 """By name, what a shell does; each says by its exit status whether it went well."""

@@ -28,17 +28,21 @@ def direct(address: str, port: int, timeout_s: float) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Asked for in this order: the keys in the files `keys`, those of the agent if `agent`, the password."""
+    """Asked for in this order: the keys in the files `keys`, those of the agent if `agent` (a path: of the
+    one that listens there), the password. `known_as`: what files of known hosts call it, if that is not its
+    address and port. `unheeded`: what is told in addition when it does not let us in."""
 
     name: str
     address: str
     port: int = 22
     user: str = "root"
     keys: tuple[Path, ...] = ()
-    agent: bool = True
+    agent: bool | Path = True
     password: str | None = field(default=None, repr=False)
     known_hosts: tuple[Path, ...] = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
     host_keys: HostKeys = "strict"
+    known_as: str = ""
+    unheeded: str = ""
     dial: Dial = direct
 
     def __post_init__(self) -> None:

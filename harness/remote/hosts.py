@@ -11,7 +11,8 @@ is written `[::1]:22`, and needs a name.
 
 The other is OpenSSH's, so also what `vagrant ssh-config` prints: every `Host` without a pattern is a host.
 A file with a line that starts with `Host` is of this form. What would change which settings hold, and is not
-followed here (`Include`, `Match`, `CanonicalizeHostname`), is refused, and so are proxies.
+followed here (`Include`, `Match`, `CanonicalizeHostname`), is refused, and so are proxies. `CertificateFile`
+is not heeded, and named when its host does not let us in.
 
 Where no key is named, OpenSSH's own default keys are tried, and of several keys those that exist.
 """
@@ -40,6 +41,9 @@ _PLACE: Final = re.compile(
 _HOST_LINE: Final = re.compile(r"\s*host[\s=]+(?P<names>.+)", re.IGNORECASE)
 _NOT_FOLLOWED: Final = re.compile(r"\s*(?P<word>include|match|canonicalizehostname)\b", re.IGNORECASE)
 _BEFORE_COMMENT: Final = re.compile(r"""(?:"[^"]*"|'[^']*'|[^"'#]|(?<=\S)#)*(?=(?<!\S)#)""")
+_CERTIFICATES: Final = (
+    "CertificateFile is not heeded here: a certificate is found beside its key, by the name KEY-cert.pub"
+)
 _DEFAULT_KEYS: Final = ("id_ed25519", "id_ecdsa", "id_rsa")
 
 
@@ -156,7 +160,9 @@ def _of_openssh(name: str, settings: paramiko.SSHConfigDict) -> Host:
         port=int(port),
         user=str(settings.get("user", getpass.getuser())),
         keys=_keys(settings.get("identityfile", ())),
-        agent=str(settings.get("identitiesonly", "no")).lower() != "yes",
+        agent=_agent(settings),
+        known_as=str(settings.get("hostkeyalias", "")).lower(),
+        unheeded=_CERTIFICATES if "certificatefile" in settings else "",
     )
     if "userknownhostsfile" in settings:
         files = tuple(_file(file) for file in shlex.split(str(settings["userknownhostsfile"])))
@@ -164,6 +170,13 @@ def _of_openssh(name: str, settings: paramiko.SSHConfigDict) -> Host:
     if str(settings.get("stricthostkeychecking", "yes")).lower() in ("no", "off"):
         host = replace(host, host_keys="any")
     return host
+
+
+def _agent(settings: paramiko.SSHConfigDict) -> bool | Path:
+    named = str(settings.get("identityagent", "SSH_AUTH_SOCK"))
+    if named.lower() == "none" or str(settings.get("identitiesonly", "no")).lower() == "yes":
+        return False
+    return True if named == "SSH_AUTH_SOCK" else _file(os.path.expandvars(named))
 
 
 def _keys(named: Sequence[str]) -> tuple[Path, ...]:

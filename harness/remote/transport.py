@@ -10,11 +10,12 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 import paramiko
+from paramiko.agent import AgentSSH
 from paramiko.hostkeys import InvalidHostKey
 from paramiko.ssh_exception import AuthenticationException, SSHException
 
@@ -141,24 +142,32 @@ def _log_in(transport: paramiko.Transport, host: Host) -> None:
         if isinstance(key, str):  # the agent may have it, or something else lets us in
             tried.append(f"the key {path} ({key})")
             continue
+        if key.public_blob is not None:  # paramiko found a certificate beside it, and would try nothing else
+            tried.append(f"the certificate of {path}")
+            if _accepts(transport, host, key):
+                return
+            key.public_blob = None
         tried.append(f"the key {path}")
         if _accepts(transport, host, key):
             return
     if host.agent:
-        agent = paramiko.Agent()
         try:
-            for key in agent.get_keys():
-                tried.append(f"the agent's key {key.fingerprint}")
-                if _accepts(transport, host, key):
-                    return
-        finally:
-            agent.close()
+            agent = paramiko.Agent() if host.agent is True else _AgentAt(host.agent)
+        except (SSHException, OSError) as error:
+            tried.append(f"the agent{'' if host.agent is True else f' at {host.agent}'} ({reason(error)})")
+        else:
+            with closing(agent):
+                for its in agent.get_keys():
+                    tried.append(f"the agent's key {its.fingerprint}")
+                    if _accepts(transport, host, its):
+                        return
     if host.password is not None:
         tried.append("the password")
         if _accepts(transport, host, host.password):
             return
     with_what = ", ".join(tried) or "nothing: no key, no agent, no password"
-    raise Refused(host.name, f"it does not let {host.user} in with {with_what}")
+    unheeded = f"; {host.unheeded}" if host.unheeded else ""
+    raise Refused(host.name, f"it does not let {host.user} in with {with_what}{unheeded}")
 
 
 def _accepts(transport: paramiko.Transport, host: Host, proof: paramiko.PKey | str) -> bool:
@@ -195,6 +204,22 @@ def _read_key(path: Path) -> paramiko.PKey | str:
         return "the file holds no private key that can be used"
 
 
+class _AgentAt(paramiko.Agent):
+    """paramiko's own is always that of SSH_AUTH_SOCK."""
+
+    def __init__(self, path: Path) -> None:
+        AgentSSH.__init__(self)
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(AUTH_LIMIT_S)
+            sock.connect(str(path))
+            its: Any = self
+            its._connect(sock)
+        except BaseException:
+            sock.close()
+            raise
+
+
 def _known_keys(host: Host) -> dict[str, paramiko.PKey]:
     """The known keys of a host by their kind. Files that are not there hold none."""
     if host.host_keys == "any":
@@ -218,7 +243,7 @@ def _kind_of_key(algorithm: str) -> str:
 
 def _entry(host: Host) -> str:
     """How `known_hosts` names it."""
-    return host.address if host.port == 22 else f"[{host.address}]:{host.port}"
+    return host.known_as or (host.address if host.port == 22 else f"[{host.address}]:{host.port}")
 
 
 def _place(host: Host) -> str:

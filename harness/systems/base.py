@@ -73,7 +73,8 @@ class System(Protocol):
 
     async def setup(self, site: Site, sites: Sequence[Site]) -> None:
         """Install what is missing on the host and write the node's configuration; nothing runs afterwards.
-        `Site.home` is there, and empty. Raises `ClusterError`."""
+        `Site.home` is there, and empty. Raises `ClusterError`; it is cancelled when it takes too long, as is
+        `teardown`."""
         ...
 
     def daemons(self, site: Site) -> tuple[Daemon, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import sys
@@ -139,6 +140,36 @@ def test_what_cannot_be_undone_is_told_and_stays_for_another_time(made: Lab) -> 
     assert healed(made)[0] == (False, stuck)
     (srv(made) / "a").write_text("no more")
     assert healed(made)[0] == (True, "n1: undone: /srv/a was removed")
+
+
+def test_a_host_whose_log_makes_no_sense_is_of_use_again_once_that_is_set_aside(
+    made: Lab, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refused() -> None:
+        async with Connection(made.hosts[0]) as connection:
+            with pytest.raises(
+                ClusterError, match=f"^n1: what an earlier run left cannot be undone: {line}: see "
+            ):
+                await Hand("n1", connection, LONG_S).start()
+
+    async def nothing(hand: Hand) -> None:
+        assert await hand.aclose() == []
+
+    log = "/srv/stormcellar/undo.jsonl"
+    line = rf"line 1 of {log} makes no sense \('rubbish'\), so nobody knows what it was to undo"
+    (srv(made) / "stormcellar").mkdir()
+    (srv(made) / "stormcellar/undo.jsonl").write_text("rubbish\n")
+    trio.run(refused)
+    parser = argparse.ArgumentParser()
+    heal_command.add_to(parser)
+    args = parser.parse_args(["--lab", NAME, "--set-aside"])
+    assert args.command(args, ()) == 255
+    out, err = capsys.readouterr()
+    told = f"harness: n1: not undone: {line}: set aside in {log}.unreadable, so the host can be used again\n"
+    assert out == "n2: nothing was left\n"
+    assert re.fullmatch(told, err)
+    assert healed(made) == NOTHING
+    play(made, nothing)
 
 
 def test_what_others_have_put_on_the_host_is_not_touched(made: Lab) -> None:

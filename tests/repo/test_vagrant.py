@@ -148,6 +148,50 @@ class TestLab:
         assert done.stderr == f"harness: {tmp_path}/hosts cannot be read: No such file or directory\n"
 
 
+class TestWheels:
+    PYTHON = """
+while [ $# != 0 ]; do
+    case $1 in
+        wheel) made=stormcellar-1.whl ;;
+        download) made=trio-1.whl ;;
+        install) made=trio.py ;;
+    esac
+    case $1 in --wheel-dir | --dest | --target) echo >"$2/$made" ;; esac
+    [ "$1" != "${BREAKS:-}" ] || exit 3
+    shift
+done
+"""
+    """As far as wheels.sh asks for it. It breaks at one of its words, if wanted."""
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+    @pytest.mark.parametrize("breaks", ["", "download"])
+    def test_what_root_makes_of_somebody_s_checkout_is_theirs(self, breaks: str, tmp_path: Path) -> None:
+        checkout = tmp_path / "their checkout"
+        (checkout / "vagrant").mkdir(parents=True)
+        shutil.copy(VAGRANT / "wheels.sh", checkout / "vagrant")
+        (checkout / "requirements.lock").touch()
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.touch()
+        (checkout / "vagrant/wheels").mkdir()
+        (checkout / "vagrant/wheels/link").symlink_to(elsewhere)
+        for path in (checkout, checkout / "vagrant"):
+            os.chown(path, 12345, 54321)
+        (tmp_path / "programs").mkdir()
+        programs(tmp_path / "programs", [], {"python": self.PYTHON})
+        done = run(
+            [str(checkout / "vagrant/wheels.sh"), str(tmp_path / "programs/python")],
+            {"BREAKS": breaks, "TMPDIR": str(tmp_path)},
+        )
+        assert (done.returncode, done.stderr) == (3 if breaks else 0, "")
+        made = [*(checkout / "vagrant").glob("store*"), *(checkout / "vagrant/wheels").rglob("*")]
+        whole = {"trio-1.whl", "requirements.lock", "store.tar.gz"}
+        assert {path.name for path in made} == {"link", "stormcellar-1.whl"} | (set() if breaks else whole)
+        made.append(checkout / "vagrant/wheels")
+        assert {(path.lstat().st_uid, path.lstat().st_gid) for path in made} == {(12345, 54321)}
+        assert elsewhere.stat().st_uid == 0
+        assert {path.name for path in tmp_path.iterdir()} == {"their checkout", "elsewhere", "programs"}
+
+
 class TestBox:
     def test_a_machine_whose_apt_has_no_such_debian_is_told(self, tmp_path: Path) -> None:
         tools = dict.fromkeys(["debootstrap", "qemu-img", "mkfs.ext4", "apt-get"], "")

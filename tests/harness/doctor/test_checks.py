@@ -232,12 +232,35 @@ RECORDED = [
             "leftovers": (
                 0,
                 '{"n": 1, "kind": "iptables", "args": {}}\n{"n": 2, "kind": "stress", "args": {}}\n'
-                '{"n": 3, "kind": "daemon", "args": {}}\n{"done": 2}\n{"n": 4, "ki',
+                '{"n": 3, "kind": "daemon", "args": {}}\n{"done": 2}\n{"n": 4, "ki.',
             )
         },
         Finding(
             True, "2 entries of an earlier run (daemon, iptables): harness heal undoes it, or the next run"
         ),
+    ),
+    (
+        "leftovers",
+        {"leftovers": (0, '{"n": 1, "kind": "iptables", "args": {}}\n\0\0\n{"n": 4, "ki.')},
+        Finding(
+            False,
+            "line 2 of /srv/stormcellar/undo.jsonl makes no sense",
+            "see what may be left there, then harness heal --set-aside",
+        ),
+    ),
+    (
+        "leftovers",
+        {"leftovers": (0, "sprocket\n.")},
+        Finding(
+            False,
+            "line 1 of /srv/stormcellar/undo.jsonl makes no sense",
+            "see what may be left there, then harness heal --set-aside",
+        ),
+    ),
+    (
+        "leftovers",
+        {"leftovers": (0, '{"n": [], "kind": "iptables", "args": {}}\n.')},
+        Finding(True, "an entry of an earlier run (iptables): harness heal undoes it, or the next run"),
     ),
 ]
 
@@ -252,7 +275,7 @@ def test_recorded_outputs(check: str, probes: dict[str, Any], finding: Finding |
 
 def test_every_way_to_be_missing_is_recorded() -> None:
     missing = {check for check, _, finding in RECORDED if finding is None or not finding.ok}
-    always_ok = {"hand", "leftovers"}
+    always_ok = {"hand"}
     elsewhere = {"store", "clock offset"}
     assert missing == BY_NAME.keys() - always_ok - elsewhere
 
@@ -320,6 +343,7 @@ def test_what_is_needed_depends_on_the_faults_and_on_whose_the_kernel_is() -> No
     assert needed(True, "disk:full@one") == needed(True, "power")
     assert needed(True, "disk") - needed(True, "power") == {"strace"}
     assert needed(True, "packets:loss") == always | {"iptables", "iptables statistic"}
+    assert needed(True, "packets:loss=0.3@n1") == needed(True, "packets:loss")
     assert needed(True, "packets:rate") == always | {"htb"}
     assert needed(True, "packets") == always | {"iptables", "iptables statistic", "htb", "netem"}
 

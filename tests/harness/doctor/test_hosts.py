@@ -303,6 +303,14 @@ def test_hosts_in_a_file_with_a_name_twice_are_refused(
         (["--cluster", "ssh"], "--cluster ssh needs --nodes-file FILE, which names its hosts"),
         (["--lab", NAME], f"--lab {NAME} is only for --cluster netns, and this is sim"),
         (["--faults", "kill,tornado"], "--faults: the fault 'tornado' is unknown; there are partition,"),
+        (
+            ["--faults", "kill:one,files:flip"],
+            "--faults: cluster sim cannot make files; it can make partition,",
+        ),
+        (
+            ["--cluster", "local", "--faults", "clock"],
+            "--faults: cluster local cannot make clock; it can make",
+        ),
         (["--cluster", "netns", "--lab", NAME, "--nodes", "n9"], "--nodes: there is no host 'n9'; the hosts"),
         (["--cluster", "netns", "--lab", NAME, "--nodes", "4"], "--nodes is 4; allowed: 1 to 3, so many"),
     ],

@@ -90,6 +90,17 @@ def test_an_unknown_host_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
     assert f"is not known: if it is the right one, add [127.0.0.1]:{sshd.port} to {tmp_path}/none" in said
 
 
+def test_a_host_may_be_known_by_another_name(own_sshd: Sshd) -> None:
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+
+    own_sshd.known_hosts.write_text(f"store-1 {own_sshd.host_key.public}\n")
+    play(own_sshd.host_with(known_as="store-1"), scene)
+    own_sshd.tell(own_sshd.host_key)  # by its place
+    said = refusal(own_sshd.host_with(known_as="store-1"), HostKeyError)
+    assert said.endswith(f"is not known: if it is the right one, add store-1 to {own_sshd.known_hosts}")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -180,5 +191,51 @@ def test_the_agent_s_keys_are_tried(sshd: Sshd, tmp_path: Path, monkeypatch: pyt
 
             play(sshd.host_with(keys=(), agent=True), scene)
             play(sshd.host_with(keys=(tmp_path / "none", locked), agent=True), scene)
+            monkeypatch.delenv("SSH_AUTH_SOCK")
+            play(sshd.host_with(keys=(), agent=Path(path)), scene)
         finally:
             agent.kill()
+
+
+def test_an_agent_that_cannot_be_asked_is_told(
+    sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refusal(sshd.host_with(keys=(), agent=tmp_path / "none"), Refused)
+    assert said.endswith(f"with the agent at {tmp_path}/none (No such file or directory)")
+    monkeypatch.setattr(transport, "AUTH_LIMIT_S", 0.05)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent"))
+        silent.listen()
+        said = refusal(sshd.host_with(keys=(), agent=tmp_path / "silent"), Refused)
+    assert said.endswith(f"with the agent at {tmp_path}/silent (timed out)")
+
+
+def test_a_key_is_tried_with_the_certificate_beside_it_and_alone(own_sshd: Sshd, tmp_path: Path) -> None:
+    if shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not installed (apt-get install openssh-client)")
+    ca, signed = new_key_pair(), tmp_path / "signed"
+    for path, pair in ((tmp_path / "ca", ca), (signed, new_key_pair()), (tmp_path / "other", new_key_pair())):
+        write_secret(path, pair.private)
+        path.with_suffix(".pub").write_text(pair.public)
+    with (own_sshd.directory / "authorized_keys").open("a") as known:
+        known.write(f"cert-authority {ca.public}\n")
+    own_sshd.stop()
+    own_sshd.start()
+
+    async def scene(connection: Connection) -> None:
+        await connection.connect()
+
+    def certify(ca: str, public: Path) -> None:
+        words = ["ssh-keygen", "-q", "-s", str(tmp_path / ca), "-I", "it", "-n", own_sshd.host.user]
+        subprocess.run([*words, str(public)], check=True)
+
+    host = own_sshd.host_with(keys=(signed,), unheeded="CertificateFile is not heeded")
+    said = refusal(host, Refused)
+    assert said.endswith(f"with the key {signed}; CertificateFile is not heeded")
+    certify("ca", signed.with_suffix(".pub"))
+    play(host, scene)
+    own_sshd.identity.with_suffix(".pub").write_text(
+        (own_sshd.directory / "authorized_keys").read_text().partition("\n")[0]
+    )
+    certify("other", own_sshd.identity.with_suffix(".pub"))
+    play(own_sshd.host, scene)

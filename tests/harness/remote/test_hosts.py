@@ -89,6 +89,27 @@ def test_an_openssh_configuration_is_read_as_openssh_reads_it(tmp_path: Path) ->
     assert hosts[2].known_hosts == (Path("/a"), Path.home() / "b")
 
 
+def test_what_a_host_is_known_as_and_which_agent_is_asked_are_heeded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOCKETS", "/run/me")
+    text = (
+        "Host n1\n  HostKeyAlias Store-1\n  IdentityAgent none\nHost n2\n  IdentityAgent ~/agent\n"
+        "Host n3\n  IdentityAgent SSH_AUTH_SOCK\n  CertificateFile /c\n"
+        "Host n4\n  IdentityAgent ${SOCKETS}/agent\nHost n5\n  IdentityAgent /a\n  IdentitiesOnly yes\n"
+    )
+    hosts = read_hosts(file_of(tmp_path, text))
+    assert [host.known_as for host in hosts] == ["store-1", "", "", "", ""]  # small, as OpenSSH has it
+    assert [host.agent for host in hosts] == [
+        False,
+        Path.home() / "agent",
+        True,
+        Path("/run/me/agent"),
+        False,
+    ]
+    assert ["CertificateFile" in host.unheeded for host in hosts] == [False, False, True, False, False]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("start", ["", "\ufeff"])
 def test_a_file_may_come_from_another_system(tmp_path: Path, start: str, end: str) -> None:
