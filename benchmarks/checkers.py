@@ -36,6 +36,7 @@ def _work() -> Iterator[Work]:
     kinds: list[tuple[str, Callable[[], list[Op]]]] = [
         ("one register, 1 % crashed", cache(_right)),
         ("the same, one stale read", cache(lambda: histories.with_stale_read(_right()))),
+        ("one register with deletes, one stale read", cache(_deleted_and_stale)),
         ("50 keys, copies that lag", cache(lambda: lagging(SIZE))),
     ]
     for what, history in kinds:
@@ -49,6 +50,11 @@ def _work() -> Iterator[Work]:
 
 def _right() -> list[Op]:
     return histories.recorded(histories.register(None), SIZE, 10, 0.01)
+
+
+def _deleted_and_stale() -> list[Op]:
+    """Thousands of reads may have seen any of many deletes."""
+    return histories.with_stale_read(histories.recorded(histories.deleted_register(), SIZE, 10))
 
 
 def lagging(size: int, clients: int = 10, keys: int = 50) -> list[Op]:

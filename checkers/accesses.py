@@ -64,10 +64,10 @@ class Phantom(NamedTuple):
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Accesses:
-    """`all` by invocation. `reads`: how many of them tell what they found; `unclear`: how many reads may have
-    seen one of several writes."""
+    """One reading of a history. `all` by invocation. `reads`: how many of them tell what they found;
+    `unclear`: how many reads may have seen one of several writes."""
 
     all: list[Access]
     phantoms: list[Phantom]

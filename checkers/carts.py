@@ -29,13 +29,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+from checkers.cart_words import CHANGES, cart_operations
 from checkers.convergence import COPIES, equal
-from checkers.history import Op, Operation, pair
+from checkers.history import Op, Operation
 from checkers.sets import some
 from checkers.verdict import Status, Verdict
-
-CHANGES: Final = ("add", "remove")
-
 
 NEVER: Final = 1 << 62
 Place = tuple[str, Any]
@@ -76,10 +74,8 @@ class Carts(NamedTuple):
 
 
 def carts(history: Sequence[Op]) -> Carts:
-    """Operations: `add` and `remove` ({"item": ...}), `read` (answered {"items": [...], "values": n};
-    `values` may be missing) and `copies` ({node: [items]}); others are passed over. HistoryError if the
-    history is none."""
-    operations = [each for each in pair(history) if each.invoke.f in ("read", COPIES, *CHANGES)]
+    """Operations and HistoryErrors: `cart_operations`. A read may also tell `values`, how many siblings."""
+    operations = cart_operations(history)
     adds = [operation for operation in operations if operation.invoke.f == "add"]
     acknowledged = [add for add in adds if add.outcome == "ok"]
     reads = [each for each in operations if each.invoke.f == "read" and each.outcome == "ok"]
@@ -111,7 +107,9 @@ class CartChecker:
 
     name = "carts"
 
-    def __init__(self, fresh: bool, keeps_removed: bool = False, keeps_acknowledged: bool = True) -> None:
+    def __init__(
+        self, fresh: bool = False, keeps_removed: bool = False, keeps_acknowledged: bool = True
+    ) -> None:
         self._fresh = fresh
         self._keeps_removed = keeps_removed
         self._keeps_acknowledged = keeps_acknowledged

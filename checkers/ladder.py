@@ -14,11 +14,12 @@ breaks one is found by bisection over the beginnings of the history, the short o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Final
 
 from checkers.accesses import CAS, READS, in_words, told
 from checkers.causal import Causal
+from checkers.causal.order import OrderOf, causal_order
 from checkers.convergence import Convergence
 from checkers.history import NEMESIS, Op, pair
 from checkers.linear import Linearizable
@@ -52,12 +53,17 @@ class Asked:
     def readings(self) -> Readings:
         return Readings(self.history, self.initial, refuted=self.refuted)
 
+    @cached_property
+    def order_of(self) -> OrderOf:
+        """Makes that of each reading once: it is most of the work, for two rungs."""
+        return cache(causal_order)
+
 
 class Ladder:
     """A `Checker`; its parts are the rungs. `at_least`: the rung that is promised, with which it is judged;
     with none it measures: valid if the strongest level is known, even if that is the lowest; invalid if
     none holds; unknown if an undecided one could be stronger than the strongest that is known to hold;
-    vacuous if nobody has read anything (nor looked at copies).
+    vacuous if nobody has read anything, nor was refused a cas, nor looked at copies.
 
     `seconds` bounds the search for a linearization, `steps` that for a sequential order.
 
@@ -135,15 +141,15 @@ class Ladder:
                 return self._linearizable(asked.history)
             case "sequential":
                 checker = Sequential(self._initial, self._steps, try_linearizable=asked.refused_cas)
-                return checker.judge(asked.readings)
+                return checker.judge(asked.readings, asked.order_of)
             case "causal":
-                return Causal("ccv", self._initial).judge(asked.readings)
+                return Causal("ccv", self._initial).judge(asked.readings, asked.order_of)
             case _:
                 return Sessions(self._initial).judge(asked.readings)
 
     def _linearizable(self, history: list[Op]) -> Verdict:
         events, model = as_register(history, self._initial)
-        if all(op.type != "ok" or op.process == NEMESIS or op.f not in (*READS, CAS) for op in events):
+        if not any(op.process != NEMESIS and _tells(op) for op in events):
             return Verdict(RUNGS[0], Status.VACUOUS, "nobody has read anything")
         return Linearizable(model, failed_cas="mismatch", seconds=self._seconds).check(events)
 
@@ -164,14 +170,18 @@ class Ladder:
             middle = min(middle, max(BEGINNING, 4 * low))
             found = self._judge(rung, Asked(history[:middle], self._initial))
             if found.status is Status.INVALID:
+                guess = _over(found, middle) if middle < high - 1 else -1  # not one by one
                 high = middle
-                over = _over(found, high)
-                guess = over if over < high else high - 1
             else:
                 exact &= found.status is not Status.UNKNOWN
                 low = middle
-                guess = -1
         return high, exact
+
+
+def _tells(op: Op) -> bool:
+    """Somebody what the value is, or, if a cas is refused, what it is not."""
+    is_refused = op.type == "fail" and op.error == "mismatch"
+    return (op.type == "ok" and op.f in (*READS, CAS)) or (is_refused and op.f == CAS)
 
 
 def _in_words(details: dict[str, Any], parts: dict[str, Verdict], doubtful: list[str]) -> str:
@@ -212,7 +222,7 @@ def _leaf(verdict: Verdict) -> Verdict:
 
 
 def _over(verdict: Verdict, events: int) -> int:
-    """How many events it takes until the counterexample is over; `events` if that is not told."""
+    """How many events it takes until the counterexample is over; all but one if nobody tells, or all."""
     operations = _leaf(verdict).details.get("operations", [])
     ends = [each["end"] if each["outcome"] == "ok" else each["start"] for each in operations]
-    return 1 + max(ends, default=events - 1)
+    return min(1 + max(ends, default=events), events - 1)

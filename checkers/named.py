@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from checkers.agreement import CopiesAgree
+from checkers.carts import CartChecker
 from checkers.causal import Causal
 from checkers.convergence import Convergence
 from checkers.counters import CounterBounds
@@ -32,6 +33,7 @@ NAMED: Final[dict[str, Callable[[], Checker]]] = {
     LostUpdates.name: LostUpdates,
     Convergence.name: Convergence,
     CopiesAgree.name: CopiesAgree,
+    CartChecker.name: CartChecker,
     LastReads.name: LastReads,
     SetAtEnd.name: SetAtEnd,
     SetFull.name: SetFull,

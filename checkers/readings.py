@@ -14,7 +14,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from functools import cached_property
+from itertools import islice, product
 from math import inf
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -137,15 +138,22 @@ class Readings:
         """Whether `tried` are all that there are."""
 
     def tried(self) -> Iterator[Accesses]:
-        """The one in which all saw the latest first."""
-        choices: Iterable[tuple[int, ...]] = [(0,) * len(self._unclear)]
+        """`latest` first."""
+        yield self.latest
         if self.exhaustive:
-            choices = product(*map(range, self._unclear.values()))
-        for choice in choices:
-            seen = list(self._seen)
-            for number, back in zip(self._unclear, choice, strict=True):
-                seen[number] = self._origins.nth(number, back)
-            yield self._reading(seen)
+            for choice in islice(product(*map(range, self._unclear.values())), 1, None):
+                yield self._choosing(choice)
+
+    @cached_property
+    def latest(self) -> Accesses:
+        """That in which all saw the latest write."""
+        return self._choosing((0,) * len(self._unclear))
+
+    def _choosing(self, backs: Sequence[int]) -> Accesses:
+        seen = list(self._seen)
+        for number, back in zip(self._unclear, backs, strict=True):
+            seen[number] = self._origins.nth(number, back)
+        return self._reading(seen)
 
     def linearizable(self) -> bool:
         """Then there is a reading in which nothing is wrong."""

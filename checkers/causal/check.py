@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from checkers.accesses import Accesses, phantom_details
 from checkers.causal.memory import ACCESSES_MAX, causal_memory
-from checkers.causal.order import CausalOrder, Pattern, pattern_details
+from checkers.causal.order import CausalOrder, OrderOf, Pattern, causal_order, pattern_details
 from checkers.history import Op
 from checkers.models import Value
 from checkers.readings import Readings, doubt, settled
@@ -54,13 +54,13 @@ class Causal:
     def check(self, history: list[Op]) -> Verdict:
         return self.judge(Readings(history, self._initial))
 
-    def judge(self, readings: Readings) -> Verdict:
+    def judge(self, readings: Readings, order_of: OrderOf = causal_order) -> Verdict:
         certain = readings.certain
         figures = {"accesses": len(certain.all), "unclear_reads": certain.unclear}
         if certain.phantoms:
             details = figures | phantom_details(certain.phantoms)
             return Verdict(self.name, Status.INVALID, details["explanation"][0], details)
-        found, doubtful = settled(readings, _broken)
+        found, doubtful = settled(readings, lambda judged: _broken(judged, order_of(judged)))
         parts = {
             kind: _part(kind, found.get(kind), kind in doubtful, certain.reads, figures) for kind in MEANINGS
         }
@@ -71,14 +71,12 @@ class Causal:
         return Verdict(self.name, whole.status, whole.summary, brief, tuple(parts.values()))
 
 
-def _broken(judged: Accesses) -> dict[Kind, Found]:
-    order = CausalOrder(judged.all)
+def _broken(judged: Accesses, order: CausalOrder) -> dict[Kind, Found]:
     if order.pattern is not None:
         return dict.fromkeys(MEANINGS, Found(judged, order.pattern))
-    in_order = order.in_order()
-    patterns: dict[Kind, Pattern | None] = {"ccv": order.converges()}
+    patterns: dict[Kind, Pattern | None] = {"ccv": order.divergence}
     if len(judged.all) <= ACCESSES_MAX:
-        patterns["cm"] = causal_memory(judged.all, in_order)
+        patterns["cm"] = causal_memory(judged.all, order.in_order())
     return {kind: Found(judged, pattern) for kind, pattern in patterns.items() if pattern is not None}
 
 

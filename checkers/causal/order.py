@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from checkers.accesses import INITIAL, UNSEEN, Access, counterexample, in_words
+from checkers.accesses import INITIAL, UNSEEN, Access, Accesses, counterexample, in_words
 from checkers.clocks import NOTHING, Clock, Clocks
 from checkers.graph import Edge, Graph
 
@@ -29,6 +30,8 @@ class Why(Enum):
 
 
 WHYS: Final = tuple(Why)
+OrderOf = Callable[[Accesses], "CausalOrder"]
+"""The causal order of a reading, by whoever may have made it before."""
 READERS: Final = len(WHYS)
 """An edge's `why` from here on: a conflict, and the number of the read that knew of both writes."""
 
@@ -61,24 +64,26 @@ class CausalOrder:
             self.pattern = self._cyclic("CyclicCO", "each comes before the next by causality")
             return
         self._chain, self._place, self._clocks = _chains(accesses)
-        self._by_key: dict[tuple[str | None, int], tuple[list[int], list[int]]] = {}
+        self._by_key: dict[str | None, dict[int, tuple[list[int], list[int]]]] = {}
         """By key and chain, the places of writes and their numbers."""
-        self._chains_of: dict[str | None, list[int]] = {}
         self._index()
         self._knew: list[Clock] = [NOTHING] * len(accesses)
-        """What each write knew before it; what others knew is forgotten again."""
+        """What each write knew before it; what others knew is forgotten again, and at last all."""
+        self._looked_at: dict[int, Clock] = {}
+        """By write, what it or anybody who saw it knew: a reader who knows less tells nothing new."""
         self._walk()
+        self._knew, self._looked_at = [], {}
 
     def in_order(self) -> list[int]:
         """All accesses, each after what it depends on."""
         return self._order
 
-    def converges(self) -> Pattern | None:
+    @cached_property
+    def divergence(self) -> Pattern | None:
         """CCv: a circle of causality and conflicts, if there is one."""
         for first, second, reader in self.conflicts:
             self.graph.add(first, second, READERS + reader)
-        self._order = self.graph.order()
-        if len(self._order) == len(self.accesses):
+        if len(self.graph.order()) == len(self.accesses):
             return None
         return self._cyclic(
             "CyclicCF", "no order of the conflicting writes that all could share explains the reads"
@@ -88,10 +93,8 @@ class CausalOrder:
         for access in self.accesses:
             if access.writes:
                 number = access.number
-                what = (access.key, self._chain[number])
-                if what not in self._by_key:
-                    self._chains_of.setdefault(access.key, []).append(what[1])
-                places, numbers = self._by_key.setdefault(what, ([], []))
+                chains = self._by_key.setdefault(access.key, {})
+                places, numbers = chains.setdefault(self._chain[number], ([], []))
                 places.append(self._place[number])
                 numbers.append(number)
 
@@ -118,27 +121,31 @@ class CausalOrder:
             latest[number] = knows
 
     def _contradiction(self, read: Access, knows: Clock, latest: Sequence[Clock]) -> Pattern | None:
-        if read.seen == INITIAL:
-            for chain in self._chains_of.get(read.key, ()):
-                known = self._newest(read.key, chain, self._clocks.at(knows, chain))
-                if known >= 0:
-                    return self._stale("WriteCOInitRead", [known], read)
+        clocks, chains, seen = self._clocks, self._by_key.get(read.key, {}), read.seen
+        if seen == INITIAL:
+            for chain, (places, numbers) in chains.items():
+                at = bisect_right(places, clocks.at(knows, chain))
+                if at:
+                    return self._stale("WriteCOInitRead", [numbers[at - 1]], read)
             return None
-        seen = read.seen
-        for chain, place in self._clocks.ahead(knows, latest[seen]):
-            newer = self._newest(read.key, chain, place)
-            if newer < 0 or self._place[newer] <= self._clocks.at(latest[seen], chain):
-                continue
-            if self._clocks.at(self._knew[newer], self._chain[seen]) >= self._place[seen]:
+        looked_at = self._looked_at.get(seen, latest[seen])
+        looks_at = self._looked_at[seen] = clocks.join(looked_at, knows)
+        newest: list[int] = []
+        for chain, place in clocks.ahead(looks_at, looked_at):
+            if chain in chains:
+                places, numbers = chains[chain]
+                at = bisect_right(places, place)
+                if at and places[at - 1] > clocks.at(looked_at, chain):
+                    newest.append(numbers[at - 1])
+        told = NOTHING
+        for newer in sorted(newest, reverse=True):
+            if clocks.at(told, self._chain[newer]) >= self._place[newer]:
+                continue  # another one comes after it, and says all that it could
+            if clocks.at(self._knew[newer], self._chain[seen]) >= self._place[seen]:
                 return self._stale("WriteCORead", [seen, newer], read)
+            told = clocks.join(told, self._knew[newer])
             self.conflicts.append((newer, seen, read.number))
         return None
-
-    def _newest(self, key: str | None, chain: int, place: int) -> int:
-        """The last write of the key in the chain up to the place, or -1."""
-        places, numbers = self._by_key.get((key, chain), ((), ()))
-        at = bisect_right(places, place)
-        return numbers[at - 1] if at else -1
 
     def _stale(self, name: str, writes: list[int], read: Access) -> Pattern:
         """By causality from write to write to read; the read is before the last of these, by what it saw."""
@@ -167,6 +174,10 @@ class CausalOrder:
                     (edge.why - READERS, f"which saw the next write: the one before {Why.CONFLICT.value}")
                 )
         return told
+
+
+def causal_order(judged: Accesses) -> CausalOrder:
+    return CausalOrder(judged.all)
 
 
 def _chains(accesses: Sequence[Access]) -> tuple[list[int], list[int], Clocks]:

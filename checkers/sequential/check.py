@@ -15,7 +15,7 @@ from math import inf
 from typing import Any, Final, NamedTuple
 
 from checkers.accesses import Access, Accesses, counterexample, in_words, phantom_details, relinked
-from checkers.causal.order import CausalOrder, Pattern, pattern_details
+from checkers.causal.order import CausalOrder, OrderOf, Pattern, causal_order, pattern_details
 from checkers.history import Op
 from checkers.models import Value
 from checkers.readings import Readings, doubt
@@ -59,7 +59,7 @@ class Sequential:
     def check(self, history: list[Op]) -> Verdict:
         return self.judge(Readings(history, self._initial))
 
-    def judge(self, readings: Readings) -> Verdict:
+    def judge(self, readings: Readings, order_of: OrderOf = causal_order) -> Verdict:
         certain = readings.certain
         figures: dict[str, Any] = {"accesses": len(certain.all), "unclear_reads": certain.unclear, "steps": 0}
         if certain.phantoms:
@@ -70,16 +70,16 @@ class Sequential:
         if self._try_linearizable and readings.linearizable():
             text = f"{len(certain.all):,} accesses: sequentially consistent, as they are linearizable"
             return Verdict(self.name, Status.VALID, text, figures | {"decided_by": "linearizable"})
-        tried = self._try(certain, figures["steps"])
+        tried = self._try(certain, figures["steps"], order_of)
         if tried.answer is Answer.FOUND and certain.unclear:
-            tried = self._try_all(readings)
+            tried = self._try_all(readings, order_of)
         return self._verdict(tried, figures)
 
-    def _try_all(self, readings: Readings) -> _Tried:
+    def _try_all(self, readings: Readings, order_of: OrderOf) -> _Tried:
         """The first that has an order; else whether all of them have none."""
         spent, undecided, first = 0, None, None
         for reading in readings.tried():
-            tried = self._try(reading, spent)
+            tried = self._try(reading, spent, order_of)
             spent = tried.steps
             if tried.answer is Answer.FOUND:
                 return tried
@@ -91,9 +91,9 @@ class Sequential:
             return undecided._replace(steps=spent)
         return first._replace(steps=spent, sure=readings.exhaustive)
 
-    def _try(self, reading: Accesses, spent: int) -> _Tried:
-        order = CausalOrder(reading.all)
-        pattern = order.pattern or order.converges()
+    def _try(self, reading: Accesses, spent: int, order_of: OrderOf) -> _Tried:
+        order = order_of(reading)
+        pattern = order.pattern or order.divergence
         if pattern is not None:
             return _Tried(Answer.IMPOSSIBLE, reading, spent, pattern, None, True)
         search = _search(order)
@@ -125,7 +125,7 @@ class Sequential:
 
 
 def _search(order: CausalOrder) -> Search:
-    """After `converges`: the conflicts are writes that must be in that order here, too. Which write anybody
+    """The conflicts are writes that must be in that order here, too. Which write anybody
     was told of first is tried first."""
     answered = [inf] * len(order.accesses)
     for access in order.accesses:
@@ -144,9 +144,7 @@ def _impossible(accesses: Sequence[Access], search: Search, figures: dict[str, A
     small, minimal = list(accesses), len(accesses) <= SHRINK_MAX
     if minimal:
         small = _shrunk(small)
-        core = CausalOrder(small)
-        core.converges()
-        search = _search(core)
+        search = _search(CausalOrder(small))
         search.run(SHRINK_STEPS)
     blocked = [small[number] for number in search.blocked()]
     shown = small if minimal else blocked
@@ -177,6 +175,6 @@ def _shrunk(accesses: list[Access]) -> list[Access]:
 
 def _refuted(accesses: Sequence[Access]) -> bool:
     order = CausalOrder(accesses)
-    if order.pattern is not None or order.converges() is not None:
+    if order.pattern is not None or order.divergence is not None:
         return True
     return _search(order).run(SHRINK_STEPS) is Answer.IMPOSSIBLE

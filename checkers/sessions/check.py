@@ -99,23 +99,24 @@ def _judged(judged: Accesses) -> dict[Rule | None, Found]:
     knots = order.contradictions(GUARANTEES)[1]
     if not knots:
         return found
+    order = order.inside(knots)
     for rule in GUARANTEES:
-        alone = _contradiction(order, (rule,), knots)
+        alone = _contradiction(order, (rule,))
         if alone is not None:
             found[rule] = alone
     if Rule.MONOTONIC_WRITES not in found:
         for rule in GUARANTEES:
             rules = (rule, Rule.MONOTONIC_WRITES)
             known = rule in found or rule is Rule.MONOTONIC_WRITES
-            together = None if known else _contradiction(order, rules, knots)
+            together = None if known else _contradiction(order, rules)
             if together is not None:
                 found[rule] = together
-    found[None] = next(iter(found.values()), None) or _at_once(order, knots)
+    found[None] = next(iter(found.values()), None) or _at_once(order)
     return found
 
 
-def _at_once(order: Order, knots: Sequence[Sequence[int]]) -> Found:
-    joint = _contradiction(order, GUARANTEES, knots)
+def _at_once(order: Order) -> Found:
+    joint = _contradiction(order, GUARANTEES)
     assert joint is not None
     return joint
 
@@ -135,29 +136,27 @@ def _broken(found: dict[Rule | None, Found], parts: tuple[Verdict, ...], figures
     return Verdict(Sessions.name, Status.INVALID, summary, figures | details, parts)
 
 
-def _contradiction(order: Order, rules: Sequence[Rule], within: Sequence[Sequence[int]]) -> Found | None:
-    """`within`: the knots of all rules."""
-    graph, knots = order.contradictions(rules, within)
+def _contradiction(order: Order, rules: Sequence[Rule]) -> Found | None:
+    graph, knots = order.contradictions(rules)
     if not knots:
         return None
     circle = _circle(order, graph, knots)
     place = {node: number for number, knot in enumerate(knots) for node in knot}
     violating: dict[int | str, set[int]] = {}
-    for reason in order.reasons:
+    for reason in order.reasons():
         knot = place.get(reason.tail)
         if knot is not None and knot == place.get(reason.head) and reason.rule in rules:
             later = order.accesses[reason.later]
             violating.setdefault(later.process, set()).add(later.operation.start)
-    used = [order.reasons[edge.why] for edge in circle]
+    used = [order.reason(edge.why) for edge in circle]
     members = dict.fromkeys(number for reason in used for number in (reason.earlier, reason.later))
-    writes = [edge.head for edge in circle if edge.head < len(order.accesses)]
-    operations = [order.accesses[number].operation for number in [*members, *writes]]
+    writes = [write for edge in circle if (write := order.access_of(edge.head)) is not None]
     accused = max(
         (reason.later for reason in used), key=lambda number: order.accesses[number].operation.start
     )
     return Found(
         _sentences(order, circle, accused),
-        counterexample(operations),
+        counterexample([each.operation for each in (*map(order.accesses.__getitem__, members), *writes)]),
         order.accesses[accused].key,
         tuple(rule for rule in GUARANTEES if any(reason.rule is rule for reason in used)),
         violating,
@@ -184,12 +183,12 @@ def _circle(order: Order, graph: Graph, knots: Sequence[Sequence[int]]) -> list[
 
 def _sentences(order: Order, circle: Sequence[Edge], accused: int) -> list[str]:
     """Who is accused, then a sentence for each step of the circle from one write to the next."""
-    rules = [order.reasons[edge.why].rule for edge in circle]
+    rules = [order.reason(edge.why).rule for edge in circle]
     names = dict.fromkeys(rule.value for rule in rules if rule is not Rule.DATA)
     sentences = [f"{in_words(order.accesses[accused].operation)}, against {' or '.join(names)}"]
     first: Reason | None = None
     for edge in circle:
-        last = order.reasons[edge.why]
+        last = order.reason(edge.why)
         first = first or last
         if not order.is_write(edge.head):
             continue

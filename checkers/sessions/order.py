@@ -11,11 +11,12 @@ Edges that would be quadratic go through nodes that stand for what a session kno
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 from checkers.accesses import INITIAL, UNSEEN, Access, Accesses
@@ -69,11 +70,18 @@ class _Session:
 
 
 class Order:
-    """Nodes: the numbers of accesses, then a node for each key's initial value, then what sessions know."""
+    """Nodes: the numbers of accesses, then a node for each key's initial value, then what sessions know.
+
+    Edges are in flat lists: an object for each would keep the garbage collector busy."""
 
     def __init__(self, accesses: Sequence[Access]) -> None:
         self.accesses: Final = accesses
-        self.reasons: Final[list[Reason]] = []
+        self._tails: list[int] = []
+        self._heads: list[int] = []
+        self._rules: list[Rule] = []
+        self._earlier: list[int] = []
+        self._later: list[int] = []
+        self._access_of: Sequence[int] = range(len(accesses))
         keys = dict.fromkeys(access.key for access in accesses)
         self._initial = {key: len(accesses) + place for place, key in enumerate(keys)}
         self._writes_end = self._size = len(accesses) + len(keys)
@@ -90,34 +98,51 @@ class Order:
         """Or an initial value."""
         return node < self._writes_end
 
-    def contradictions(
-        self, rules: Collection[Rule], within: Sequence[Sequence[int]] | None = None
-    ) -> tuple[Graph, list[list[int]]]:
-        """The graph of these rules and the data (`why` is a place in `reasons`), and its knots of at least
-        two writes. `within`: the knots of more rules, outside of which there are none of fewer."""
-        tails, heads, by_rule = self._edges
-        kept = sorted(place for rule in (Rule.DATA, *dict.fromkeys(rules)) for place in by_rule[rule])
-        if within is not None:
-            knot_of = [-1] * self._size
-            for number, knot in enumerate(within):
-                for node in knot:
-                    knot_of[node] = number
-            kept = [place for place in kept if knot_of[tails[place]] == knot_of[heads[place]] >= 0]
+    def access_of(self, node: int) -> Access | None:
+        """The write; None for an initial value, and for what a session knows."""
+        return self.accesses[self._access_of[node]] if node < len(self._access_of) else None
+
+    def reasons(self) -> Iterator[Reason]:
+        return map(Reason, self._tails, self._heads, self._rules, self._earlier, self._later)
+
+    def reason(self, place: int) -> Reason:
+        flat = (self._tails, self._heads, self._rules, self._earlier, self._later)
+        return Reason._make(each[place] for each in flat)
+
+    def contradictions(self, rules: Collection[Rule]) -> tuple[Graph, list[list[int]]]:
+        """The graph of these rules and the data (`why` is the place of a reason), and its knots of at least
+        two writes."""
+        tails, heads, wanted = self._tails, self._heads, {Rule.DATA, *rules}
+        kept = [place for place, rule in enumerate(self._rules) if rule in wanted]
         graph = Graph(self._size)
         graph.add_all([tails[place] for place in kept], [heads[place] for place in kept], kept)
         return graph, [knot for knot in graph.knots() if sum(map(self.is_write, knot)) > 1]
 
-    @cached_property
-    def _edges(self) -> tuple[list[int], list[int], dict[Rule, list[int]]]:
-        """By place in `reasons` the tails and the heads, and by rule the places."""
-        by_rule: dict[Rule, list[int]] = {rule: [] for rule in Rule}
-        for place, reason in enumerate(self.reasons):
-            by_rule[reason.rule].append(place)
-        return [reason.tail for reason in self.reasons], [reason.head for reason in self.reasons], by_rule
+    def inside(self, knots: Sequence[Sequence[int]]) -> Order:
+        """The edges between nodes of knots, these numbered anew; `accesses` stay all. Outside of the knots of
+        all rules there are none of fewer, so what follows takes no longer than they are large."""
+        nodes = sorted(node for knot in knots for node in knot)
+        number_of = {node: number for number, node in enumerate(nodes)}
+        ends = enumerate(zip(self._tails, self._heads, strict=True))
+        kept = [place for place, (tail, head) in ends if tail in number_of and head in number_of]
+        part = copy(self)
+        part._size = len(nodes)
+        part._writes_end = bisect_left(nodes, self._writes_end)
+        part._access_of = nodes[: bisect_left(nodes, len(self.accesses))]
+        part._tails = [number_of[self._tails[place]] for place in kept]
+        part._heads = [number_of[self._heads[place]] for place in kept]
+        part._rules = [self._rules[place] for place in kept]
+        part._earlier = [self._earlier[place] for place in kept]
+        part._later = [self._later[place] for place in kept]
+        return part
 
     def _add(self, tail: int, head: int, rule: Rule, earlier: int, later: int) -> None:
         if tail not in (-1, head):
-            self.reasons.append(Reason(tail, head, rule, earlier, later))
+            self._tails.append(tail)
+            self._heads.append(head)
+            self._rules.append(rule)
+            self._earlier.append(earlier)
+            self._later.append(later)
 
     def _node(self) -> int:
         self._size += 1
@@ -185,24 +210,24 @@ def obligations(judged: Accesses) -> Counter[Rule]:
     """By guarantee, how many operations could break it: a read after a write of its key, or after a read of
     it, and a write after another one, or after any read, always in one session. Where nobody tells what he
     saw, nothing can be broken."""
-    obliged: Counter[Rule] = Counter()
     if not judged.reads and all(access.version is None for access in judged.all):
-        return obliged
+        return Counter()
+    own_reads = repeated = own_writes = following = 0
     done: set[tuple[int | str, str | None, str]] = set()
     wrote: set[int | str] = set()
     read: set[int | str] = set()
     for access in judged.all:
         process, key = access.process, access.key
         if access.reads:
-            obliged[Rule.READ_YOUR_WRITES] += (process, key, "wrote") in done
-            obliged[Rule.MONOTONIC_READS] += (process, key, "read") in done
+            own_reads += (process, key, "wrote") in done
+            repeated += (process, key, "read") in done
         if access.writes:
-            obliged[Rule.MONOTONIC_WRITES] += process in wrote
-            obliged[Rule.WRITES_FOLLOW_READS] += process in read
+            own_writes += process in wrote
+            following += process in read
         if access.certain and access.reads:
             read.add(process)
             done.add((process, key, "read"))
         if access.certain and access.writes:
             wrote.add(process)
             done.add((process, key, "wrote"))
-    return obliged
+    return Counter(dict(zip(GUARANTEES, (own_reads, repeated, own_writes, following), strict=True)))

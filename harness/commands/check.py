@@ -29,7 +29,7 @@ from harness.report.summary import check_as_json
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Judge recorded histories: our JSON lines, Jepsen's EDN, or Jepsen's text log. See "
+        "Judge recorded histories: our JSON lines, Jepsen's EDN, or Jepsen's text log. See\n"
         "docs/HISTORY_FORMAT.md. The exit code is that of the worst verdict, or 254 if a file was refused."
     )
     parser.epilog = CODES

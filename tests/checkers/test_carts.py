@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, combinations, permutations
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers.carts import CartChecker, carts
+from checkers.formats import encode_line, read_history
 from checkers.history import HistoryError, Op, Operation, Type, pair
 from checkers.verdict import Status, Verdict
 
@@ -324,3 +326,62 @@ def _ends(spans: list[Span]) -> set[bool]:
         for order in permutations([*certain, *choice])
         if not any(late.end < early.start for early, late in combinations(order, 2))
     }
+
+
+EDN = """{:process 0 :type :invoke :f :add :key "c" :value 8}
+{:process 0 :type :ok :f :add :key "c" :value 8}
+{:process 0 :type :invoke :f :add :key "c" :value 16}
+{:process 0 :type :ok :f :add :key "c" :value 16}
+{:process 1 :type :invoke :f :remove :key "c" :value 16}
+{:process 1 :type :ok :f :remove :key "c" :value 16}
+{:process 1 :type :invoke :f :read :key "c" :value nil}
+{:process 1 :type :ok :f :read :key "c" :value #{}}
+{:process 1 :type :invoke :f :copies :key "c" :value nil}
+{:process 1 :type :ok :f :copies :key "c" :value {"n1" [16 8 16] "n2" [8 16]}}
+"""
+
+
+def test_items_alone_and_lists_of_items_are_carts_too(tmp_path: Path) -> None:
+    (tmp_path / "edn").write_text(EDN)
+    (tmp_path / "jsonl").write_text(
+        "".join(encode_line(op).decode() for op in read_history(tmp_path / "edn"))
+    )
+    for name in ("edn", "jsonl"):
+        verdict = CartChecker().check(read_history(tmp_path / name))
+        found = verdict.details
+        assert verdict.status is Status.VALID
+        assert (found["stale_reads"], found["removed"], found["returned"], found["lost"]) == (1, 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ([(1, "invoke", "add", {"sku": 1})], "event 2: an item is a number or a string, not"),
+        ([(1, "invoke", "remove", None)], "event 2: an item is a number or a string, not nil"),
+        ([(1, "invoke", "add", {"item": [1]})], "event 2: an item is a number or a string, not [1]"),
+        ([(1, "invoke", "add", True)], "event 2: an item is a number or a string, not True"),
+        (
+            [(1, "invoke", "read", None), (1, "ok", "read", 7)],
+            "event 2: a cart is told as a list",
+        ),
+        (
+            [(1, "invoke", "read", None), (1, "ok", "read", {"items": [1], "values": "two"})],
+            "event 2: values is how many siblings a read was told, not 'two'",
+        ),
+        (
+            [(1, "invoke", "copies", None), (1, "ok", "copies", [1])],
+            "event 2: copies are told as {node",
+        ),
+        (add(1, 1), "event 2: item 1 is added for a second time"),
+        ([(1, "invoke", "add", "milk")], "items are all numbers or all strings, not both, as 1 and 'milk'"),
+    ],
+)
+def test_what_is_no_cart_is_refused_in_a_sentence(wrong: list[Event], sentence: str) -> None:
+    with pytest.raises(HistoryError) as refused:
+        CartChecker().check(history(add(0, 1), wrong))
+    assert str(refused.value).startswith(sentence)
+
+
+def test_a_cart_of_which_there_is_nothing_is_an_empty_one() -> None:
+    reads = [[(1, "invoke", "read", None), (1, "ok", "read", nothing)] for nothing in (None, {"items": None})]
+    assert CartChecker().check(history(add(0, 1), *reads)).details["bereft_reads"] == 2

@@ -7,8 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from checkers import ladder
+from checkers.accesses import Accesses
+from checkers.causal.order import CausalOrder, causal_order
 from checkers.history import Op
 from checkers.ladder import RUNGS, Asked, Ladder
 from checkers.verdict import Status, Verdict
@@ -181,3 +184,62 @@ def test_where_a_beginning_is_not_decided_the_first_operation_is_not_claimed_to_
     assert Ladder().check(stale).details["first"]["exact"]
     first = Hesitant().check(stale).details["first"]
     assert (first["event"], first["exact"]) == (4, False)
+
+
+def long_and_stale_at_the_end(deletes: bool) -> list[Op]:
+    """Seven sessions write and read in turn, far longer than the first beginning; the last read is stale."""
+    turns = " ".join(f"{n % 7}(w{n} {n % 7})w{n} {n % 7}(r {n % 7})r{n}" for n in range(700))
+    unclear = "0(w 0)w 1(w 1)w 1(r 1)r " if deletes else ""
+    return history(f"{turns} {unclear}2(w999 2)w999 2(r 2)r2")
+
+
+@pytest.mark.parametrize("deletes", [False, True])
+def test_rungs_share_the_causal_order_and_few_long_beginnings_are_judged(
+    deletes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered: list[int] = []
+    judged: list[int] = []
+    judge = Ladder._judge
+
+    def counted_order(reading: Accesses) -> CausalOrder:
+        ordered.append(len(reading.all))
+        return causal_order(reading)
+
+    def counted(self: Ladder, rung: str, asked: Asked) -> Verdict:
+        judged.append(len(asked.history))
+        return judge(self, rung, asked)
+
+    events = long_and_stale_at_the_end(deletes)
+    monkeypatch.setattr(ladder, "causal_order", counted_order)
+    monkeypatch.setattr(Ladder, "_judge", counted)
+    verdict = Ladder().check(events)
+    assert verdict.details["first"]["event"] == len(events) - 1
+    assert len(ordered) == 1 + deletes  # of the reading that is certain, and of the one that is tried
+    assert sum(judged[4:]) < 3 * len(events)
+
+
+def test_where_nobody_tells_how_much_breaks_it_beginnings_are_not_tried_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judged: list[int] = []
+    judge = Ladder._judge
+
+    def counted(self: Ladder, rung: str, asked: Asked) -> Verdict:
+        judged.append(len(asked.history))
+        return judge(self, rung, asked)
+
+    monkeypatch.setattr(ladder, "_over", lambda _, events: events - 1)
+    monkeypatch.setattr(Ladder, "_judge", counted)
+    right = " ".join(f"0(w{n} 0)w{n} 0(r 0)r{n}" for n in range(30))
+    wrong = " ".join(f"0(w{n} 0)w{n} 0(r 0)r{n - 1}" for n in range(30, 60))
+    verdict = Ladder().check(history(f"{right} {wrong}"))
+    assert verdict.details["first"]["event"] == 4 * 30 + 3
+    assert len(judged) < 25
+
+
+@pytest.mark.parametrize(("asked", "status"), [("c23", Status.VALID), ("c13", Status.INVALID)])
+def test_that_a_cas_is_refused_is_an_answer_too(asked: str, status: Status) -> None:
+    *events, refused = history(f"0(w1 0)w1 0({asked} 0x{asked}")
+    verdict = Ladder().check([*events, replace(refused, error="mismatch")])
+    assert verdict.status is status
+    assert verdict.details["rungs"]["linearizable"] == status.value

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from checkers.accesses import Accesses
+from checkers.causal.order import OrderOf
 from checkers.history import Op
 from checkers.sequential import Sequential
 from checkers.sequential.search import Answer
@@ -112,13 +113,13 @@ class Tiring(Sequential):
 
     calls: int = 0
 
-    def _try(self, reading: Accesses, spent: int) -> Any:
+    def _try(self, reading: Accesses, spent: int, order_of: OrderOf) -> Any:
         self.calls += 1
         if self.calls == 1:
-            self.certain: Any = super()._try(reading, spent)
+            self.certain: Any = super()._try(reading, spent, order_of)
             return self.certain
         return (
-            super()._try(reading, spent)
+            super()._try(reading, spent, order_of)
             if self.calls == 2
             else self.certain._replace(answer=Answer.UNDECIDED)
         )

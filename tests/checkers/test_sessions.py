@@ -193,3 +193,19 @@ def test_other_operations_are_refused_by_name() -> None:
         Sessions().check(
             [Op(process=0, f="enqueue", value=1), Op(process=0, type="ok", f="enqueue", value=1)]
         )
+
+
+def test_what_each_guarantee_obliges_is_counted() -> None:
+    events = history("0(w9 0)w9 0(w1 0)w1 0(w2 0)w2 0(r 0)r2 0(r 0)r2 0(w3 0)w3 1(r 1)r3 1(w4 1)w4")
+    obliged = {part.checker: part.details["obliged"] for part in Sessions().check(events).parts}
+    assert obliged == {
+        "read-your-writes": 2,
+        "monotonic-reads": 1,
+        "monotonic-writes": 3,
+        "writes-follow-reads": 2,
+    }
+
+
+def test_who_then_reads_what_he_wrote_last_is_no_part_of_it() -> None:
+    verdict = Sessions().check(history("0(w1 0)w1 0(r 0)r 0(r 0)r1"))
+    assert verdict.details["by_session"] == [{"process": 0, "violating": 2, "first": [0, 2]}]

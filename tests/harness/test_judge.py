@@ -36,6 +36,32 @@ def test_what_is_not_a_regular_file_is_refused_and_not_waited_for(tmp_path: Path
         Reading().judge(str(tmp_path))
 
 
+ASKED = '{"process":0,"f":"%s","value":%s,"type":"invoke"}\n{"process":0,"f":"%s","value":%s,"type":"%s"}\n'
+
+
+@pytest.mark.parametrize(
+    ("events", "is_empty"),
+    [
+        (ASKED % ("read", "null", "read", "null", "ok"), False),
+        (ASKED % ("write", 1, "write", 1, "ok"), True),
+        (ASKED % ("read", "null", "read", "null", "fail"), True),
+        (ASKED % ("read", "null", "read", "null", "info"), True),
+        (ASKED % ("cas", "[1,2]", "cas", "[1,2]", "fail"), True),
+        (
+            (ASKED % ("cas", "[1,2]", "cas", "[1,2]", "fail")).replace('"fail"', '"fail","error":"mismatch"'),
+            False,
+        ),
+    ],
+)
+def test_of_a_history_in_which_nobody_was_told_anything_that_is_said(
+    tmp_path: Path, events: str, is_empty: bool
+) -> None:
+    (tmp_path / "h.jsonl").write_text(events)
+    verdict = Reading("cas-register").judge(str(tmp_path / "h.jsonl"))
+    assert verdict.status is Status.VALID
+    assert ("but nobody was told anything" in verdict.summary) == is_empty
+
+
 def test_every_checker_is_watched_also_those_that_every_workload_has() -> None:
     seen: list[str] = []
 
