@@ -121,10 +121,11 @@ class _Results(Struct, frozen=True):
 
 
 class Headline(Struct, frozen=True):
-    """What a list of runs says of one."""
+    """What a list of runs says of one. `interrupted_s`: when it was stopped early, if it was."""
 
     status: str
     summary: str
+    interrupted_s: float | None = None
 
 
 def compare(a: RunDir, b: RunDir) -> Comparison:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from harness.lab import lab
-from harness.lab.layout import DEFAULT_NAME, LabError
+from harness.lab.layout import DEFAULT_NAME, HOSTS_MAX, RUNTIME, LabError, directory_of
 
 HOSTS_DEFAULT: Final = 5
 EXIT_FAILED: Final = 255
@@ -20,7 +20,7 @@ EXIT_FAILED: Final = 255
 def add_to(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     up = actions.add_parser("up", help="bring a lab up; it stays until it is taken down")
-    up.add_argument("--hosts", type=int, default=HOSTS_DEFAULT, metavar="N", help="n1 to nN (%(default)s)")
+    up.add_argument("--hosts", type=_count, default=HOSTS_DEFAULT, metavar="N", help="n1 to nN (%(default)s)")
     up.set_defaults(command=_up)
     down = actions.add_parser("down", help="take a lab down, or what is left of one")
     down.add_argument("--all", action="store_true", help="every lab of this machine")
@@ -35,9 +35,23 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     ssh.set_defaults(command=_ssh)
     for action in (up, down, ssh):
-        action.add_argument("--name", default=DEFAULT_NAME, help="of the lab (%(default)s)")
+        action.add_argument("--name", type=_name, default=DEFAULT_NAME, help="of the lab (%(default)s)")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND").required = False
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= HOSTS_MAX:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of hosts from 1 to {HOSTS_MAX}")
+
+
+def _name(text: str) -> str:
+    try:
+        directory_of(text, RUNTIME)
+    except LabError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _up(args: argparse.Namespace, words: Sequence[str]) -> int:

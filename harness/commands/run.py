@@ -23,19 +23,20 @@ from harness.stop import StopWish
 from store.core.data import levels
 
 EXAMPLES: Final = """examples:
-  harness run                                      five simulated nodes, every fault, 60 virtual seconds
+  harness run                                      five simulated nodes, four faults, 60 s (virtual)
   harness run --seed 7                             the same run every time, byte for byte
   harness run --level one --faults partition       availability bought with consistency: exit 1
   harness run --cluster local --time-limit 30      real processes, real sockets, real disks
-  harness run --cluster netns --time-limit 30      hosts in network namespaces, driven over SSH (root)
-  harness run --cluster ssh --nodes-file hosts     any hosts with SSH and sudo, such as the Vagrant lab
+  harness run --cluster netns --time-limit 30      hosts in network namespaces, by SSH (root)
+  harness run --cluster ssh --nodes-file hosts     any hosts with SSH and sudo, as the Vagrant lab
   harness run --faults partition:one-way,kill:majority --fault-interval 5
+  harness run --faults packets:loss=0.3@n1,clock:one=+5000    how much: see harness list
   harness run --nodes 3 --concurrency 30 --rate 1000 --faults none
   harness run --cluster local --junit junit.xml    for continuous integration, too: docs/ci.md
 
-On cluster sim a seed fixes the whole history. On the others it fixes what is asked and which faults are
-injected, not how the nodes interleave. ctrl-C heals, stops, and judges what was recorded; a second one ends
-everything at once.
+On cluster sim a seed fixes the whole history. On the others it fixes what is asked and which faults
+are injected, not how the nodes interleave. ctrl-C heals, stops, and judges what was recorded; a
+second one ends everything at once.
 
 """
 
@@ -47,7 +48,13 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_run)
     default = Plan()
     add = parser.add_argument
-    add("--workload", default=default.workload, choices=catalog.WORKLOADS, help="what is asked (%(default)s)")
+    add(
+        "--workload",
+        default=default.workload,
+        choices=catalog.WORKLOADS,
+        metavar="NAME",
+        help=f"what is asked: {', '.join(catalog.WORKLOADS)} (%(default)s)",
+    )
     add("--level", default=default.level, help=f"{levels.ALLOWED} (%(default)s)")
     add("--cluster", default=default.cluster, choices=catalog.CLUSTERS, help="(%(default)s)")
     add(
@@ -80,7 +87,8 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     add(
         "--faults",
         metavar="LIST",
-        help="NAME or NAME:CHOICE with commas between, or none (all that the cluster can make)",
+        help="NAME or NAME:CHOICE with commas between, some with =AMOUNT, or none (partition, kill, pause; "
+        "clock, too, but on local)",
     )
     seconds = "seconds (%(default)g)"
     add("--time-limit", type=float, default=default.time_limit_s, metavar="S", help=f"for the run: {seconds}")

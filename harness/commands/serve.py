@@ -18,7 +18,7 @@ PORT: Final = 8080
 EPILOG: Final = """examples:
   harness serve                    the runs below runs/, at http://127.0.0.1:8080/
   harness serve --port 0           at a port that is free, which is printed
-  harness serve --host 0.0.0.0     for other machines too: there is no login, they can read every run
+  harness serve --host 0.0.0.0     for other machines too: with no login, they can read every run
 """
 
 

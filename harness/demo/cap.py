@@ -71,8 +71,8 @@ SETTINGS: Final = (
 )
 
 TEXT: Final = """\
-Cuts two of five nodes off for a while, once for each of six ways to keep a shopping cart, and shows what each
-side was served, what that cost in freshness, and what was lost when the sides met again.
+Cuts two of five nodes off for a while, once for each of six ways to keep a shopping cart, and shows
+what each side was served, what that cost in freshness, and what was lost when the sides met again.
 
 examples:
   harness demo cap                     simulated: seconds, and the same figures for the same seed

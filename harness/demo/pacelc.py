@@ -21,9 +21,9 @@ HOME = "all in eu"
 STRONG = ("quorum", "all", "linearizable")
 
 TEXT = """\
-Three regions (Frankfurt, Virginia, Sydney: 90, 200 and 260 ms from each other), clients in each, no fault
-at all: latency of reads and writes at each level, with the replicas in every region, in two, or in one; and
-the stale reads that a fast answer costs.
+Three regions (Frankfurt, Virginia, Sydney: 90, 200 and 260 ms from each other), clients in each, no
+fault at all: latency of reads and writes at each level, with the replicas in every region, in two,
+or in one; and the stale reads that a fast answer costs.
 
 examples:
   harness demo pacelc                     simulated: seconds, and the same figures for the same seed

@@ -79,8 +79,8 @@ SETTINGS: Final = tuple(
 
 TEXT: Final = f"""\
 Reads and writes {KEYS} keys while nodes are cut off and killed, once for each of {len(SETTINGS)} choices of
-R, W and N, and shows what was stale, lost and refused, with what latency: where R + W > N helps, and
-where it does not. Simulated: the same figures for the same seed.
+R, W and N, and shows what was stale, lost and refused, with what latency: where R + W > N helps,
+and where it does not. Simulated: the same figures for the same seed.
 
 examples:
   harness demo quorum

@@ -30,10 +30,10 @@ MOVED_MAX: Final = 1.5
 BUSIEST_MAX: Final = 1.5
 
 TEXT: Final = f"""\
-Shows with the store's own ring, and with simulated nodes: how many of {KEYS:,} keys move when a node joins,
-against hash mod n; how even the load is with so many virtual nodes; what a scan over all shards costs
-against reading one key; and a hot key, read from its first owner, from all its replicas, and through a
-cache beside the store.
+Shows with the store's own ring, and with simulated nodes: how many of {KEYS:,} keys move when a node
+joins, against hash mod n; how even the load is with so many virtual nodes; what a scan over all
+shards costs against reading one key; and a hot key, read from its first owner, from all its
+replicas, and through a cache beside the store.
 
 examples:
   harness demo sharding

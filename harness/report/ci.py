@@ -15,12 +15,22 @@ from harness.report.outcome import Outcome
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdict as JUnit XML, too")
+    parser.add_argument("--junit", type=_place, metavar="FILE", help="write the verdict as JUnit XML, too")
     parser.add_argument(
         "--github",
         action="store_true",
         help="print annotations for GitHub Actions (there also without this)",
     )
+
+
+def _place(text: str) -> Path:
+    """Refused before a run rather than after it."""
+    path = Path(text)
+    if os.path.isdir(path) or not os.path.isdir(path.parent):  # unlike a Path's, they never raise
+        raise argparse.ArgumentTypeError(
+            f"{text} is no place for a file: name one in a directory that is there"
+        )
+    return path
 
 
 def publish(

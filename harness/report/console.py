@@ -50,8 +50,9 @@ def render(console: Console, run: RunSummary) -> None:
     _print(console, Rule("Stormcellar", style="dim"))
     _print(console, _header(run, span_s))
     _print(console, banner(run))
-    _section(console, "Operations", _operations(run, console))
-    _section(console, "Checkers", _checkers(run.verdict))
+    if run.history or not run.failures:  # one that failed before it began has nothing to judge
+        _section(console, "Operations", _operations(run, console))
+        _section(console, "Checkers", _checkers(run.verdict))
     if run.entries:
         _section(console, "Faults", ledger_table(run.entries, console.width - 2))
     strip = timeline.strip(run.history, run.entries, span_s, console.width - 2, glyphs)
@@ -66,7 +67,7 @@ def render_check(console: Console, file: str, verdict: Verdict) -> None:
     """Print what `harness check` has to say of one file."""
     line = Text.assemble((f"{verdict.status.value:<8}", f"bold {STYLES[verdict.status]}"), f" {file}  ")
     console.print(line.append(verdict.summary, "dim"), soft_wrap=True)
-    for part in counterexample.panels(verdict, console.width, _glyphs(console)):
+    for part in counterexample.panels(verdict, console.width, _glyphs(console), "of them with --json"):
         _print(console, part)
 
 
@@ -86,7 +87,10 @@ def headline(run: RunSummary) -> tuple[str, str]:
     """What the run came to, in a word and a sentence."""
     word, sentence = run.verdict.status.value, why(run.verdict)
     if run.failures:
-        return FAILED, f"{'; '.join(run.failures)}. What was recorded until then is {word}: {sentence}"
+        recorded = (
+            f"What was recorded until then is {word}: {sentence}" if run.history else "Nothing was recorded"
+        )
+        return FAILED, f"{'; '.join(run.failures)}. {recorded}"
     if run.interrupted_s is not None and run.verdict.status is Status.VALID:
         return word, f"until it was stopped at {run.interrupted_s:.1f} s, {sentence}"
     return word, sentence

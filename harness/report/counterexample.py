@@ -78,12 +78,16 @@ MARKED_ASCII: Final = Strokes("|", "=", "|", "=")
 _STYLES: Final = {"ok": "", "fail": "dim"}
 
 
-def panels(verdict: Verdict, width: int, glyphs: Glyphs) -> list[RenderableType]:
-    """A panel for each violation that is told, at most `PANELS_MAX`, each `width` columns wide."""
+def panels(
+    verdict: Verdict, width: int, glyphs: Glyphs, all_are: str = "in results.json"
+) -> list[RenderableType]:
+    """A panel for each violation that is told, at most `PANELS_MAX`, each `width` columns wide; `all_are`
+    says where the others are."""
     found = [(leaf, told) for leaf in _leaves(verdict) if (told := operations(leaf))]
     shown: list[RenderableType] = [_panel(leaf, told, width, glyphs) for leaf, told in found[:PANELS_MAX]]
     if len(found) > PANELS_MAX:
-        shown.append(Text(f"  and {len(found) - PANELS_MAX} more violations, all in results.json", "dim"))
+        more = len(found) - PANELS_MAX
+        shown.append(Text(f"  and {more} more violation{'s' * (more != 1)}, all {all_are}", "dim"))
     return shown
 
 

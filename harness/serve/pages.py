@@ -165,7 +165,7 @@ def _picks(number: int, name: Name) -> str:
 def _facts(plan: Plan) -> tuple[str, str, str, str]:
     return (
         f"{plan.workload}, {plan.level}",
-        f"{plan.cluster}, {len(plan.nodes)} nodes",
+        f"{plan.cluster}, {len(plan.nodes)} node{'s' * (len(plan.nodes) != 1)}",
         ", ".join(plan.faults) or "none",
         str(plan.seed),
     )
@@ -180,7 +180,10 @@ def _plan(run: RunDir) -> Plan | None:
 
 def _verdict(run: RunDir, judged: Headline | None) -> str:
     status = escaped(_status_of(run, judged))
-    return status if judged is None else f'<b class="status {status}">{status}</b>'
+    if judged is None:
+        return status
+    stopped = "" if judged.interrupted_s is None else f", stopped at {judged.interrupted_s:.1f} s"
+    return f'<b class="status {status}">{status}</b>{stopped}'
 
 
 def _status_of(run: RunDir, judged: Headline | None) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from harness import cli
 from harness.commands import list as listing_command
+from harness.demo.catalog import DEMOS
 
 
 def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
@@ -65,3 +66,15 @@ def test_a_command_waits_for_nothing_that_others_need(words: str, not_needed: se
     imported = set(told.stderr.split())
     assert "harness.plan" in imported
     assert imported & not_needed == set()
+
+
+@pytest.mark.parametrize(
+    "words", [[], *([name] for name in cli.COMMANDS), *(["demo", name] for name in DEMOS)]
+)
+def test_help_has_no_line_that_is_wider_than_a_page(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        cli.main([*words, "--help"])
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 100] == []

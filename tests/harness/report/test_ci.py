@@ -77,8 +77,20 @@ def test_a_vacuous_run_is_not_green(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_file_that_cannot_be_written_is_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
     Path("valid.jsonl").write_text(VALID)
-    assert main(["check", "valid.jsonl", "--junit", "no/such/dir.xml"]) == 255
-    assert "no/such/dir.xml could not be written: No such file or directory" in capfd.readouterr().err
+    name = "x" * 300
+    assert main(["check", "valid.jsonl", "--junit", name]) == 255
+    assert f"{name} could not be written: File name too long" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["no/such/dir.xml", "."])
+def test_a_place_where_no_file_can_be_is_refused_before_the_run(
+    place: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "--time-limit", "1", "--faults", "none", "--junit", place])
+    assert ended.value.code == 254
+    assert f"argument --junit: {place} is no place for a file" in capfd.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_a_run_of_a_test_is_judged_by_that_test(capfd: pytest.CaptureFixture[str]) -> None:

@@ -105,6 +105,19 @@ def test_a_run_that_was_stopped_or_lost_nodes_says_so():
     assert "(the seed repeats what is asked and which faults come, not the interleaving)" in text
 
 
+def test_of_a_run_that_failed_before_it_began_only_that_is_told():
+    verdict = Verdict(
+        "run", Status.VACUOUS, "none", parts=(Verdict("linearizable", Status.VALID, "0 operations"),)
+    )
+    console = screen(120)
+    render(console, summary(verdict, history=[], entries=[], failures=["there is no lab x that is up"]))
+    text = text_of(console)
+    assert "F A I L E D    there is no lab x that is up. Nothing was recorded" in text
+    for section in ("Operations", "Checkers", "valid", "vacuous"):
+        assert section not in text
+    assert "run again" in text
+
+
 @pytest.mark.parametrize("history", [[], [Op(index=0, process=0, f="read", key="[bold]")]])
 def test_a_run_in_which_next_to_nothing_happened_has_a_report(history):
     console = screen(80)

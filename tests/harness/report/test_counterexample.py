@@ -11,6 +11,7 @@ from rich.console import Console, Group
 from checkers.linear import Linearizable
 from checkers.models import CasRegister
 from checkers.verdict import Status, Verdict
+from harness.report.console import render_check
 from harness.report.counterexample import PANELS_MAX, ROWS_MAX, Told, bars, operations, panels
 from harness.report.timeline import ASCII, UNICODE
 from tests.support.sample_run import WRONG, WRONG_HISTORY, invalid_verdict, told
@@ -119,6 +120,15 @@ def test_many_violations_and_long_ones_are_cut_with_a_count():
     shown = drawn(Verdict("all", Status.INVALID, "wrong", parts=(wrong,) * (PANELS_MAX + 2)))
     assert shown.count("5 earlier operations of it are not shown") == PANELS_MAX
     assert "and 2 more violations, all in results.json" in shown
+
+
+def test_of_a_file_that_was_checked_no_results_are_named_that_there_are_not():
+    wrong = Verdict("x", Status.INVALID, "wrong", {"operations": WRONG})
+    console = Console(file=io.StringIO(), width=80)
+    render_check(
+        console, "a.jsonl", Verdict("all", Status.INVALID, "wrong", parts=(wrong,) * (PANELS_MAX + 1))
+    )
+    assert "and 1 more violation, all of them with --json" in console.file.getvalue()
 
 
 def test_what_the_linearizability_checker_tells_is_understood():

@@ -87,6 +87,21 @@ def test_the_list_has_every_run_the_newest_first_and_none_by_a_link(root: Path) 
     assert 'class="status valid"' in text
 
 
+def test_a_run_that_was_stopped_early_says_so(root: Path) -> None:
+    run = paths.run_dir(root, ["register", FIRST])
+    assert run is not None
+    results = run.results.read_text()
+    assert "stopped" not in ask(root, "/")[1]
+    run.results.write_text(results.replace('"interrupted_s": null', '"interrupted_s": 5.64'))
+    for page in ("/", f"/runs/register/{FIRST}/"):
+        assert '<b class="status valid">valid</b>, stopped at 5.6 s' in ask(root, page)[1]
+
+
+def test_one_node_is_not_several(root: Path) -> None:
+    recorded(root / "register" / "one", Plan(nodes=("n1",), replication=1), WRONG_HISTORY, None)
+    assert "sim, 1 node<" in ask(root, "/")[1]
+
+
 def listed(root: Path, query: str = "") -> list[str]:
     """The names of the runs on the list's page, in their order."""
     response, text = ask(root, f"/{query}")
