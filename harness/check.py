@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from checkers.formats import Format, detect_format, read_history
-from checkers.history import HistoryError, Op, pair
+from checkers.history import HistoryError
 from checkers.linear import Linearizable, Progress
 from checkers.linear.draw import html, svg
-from checkers.linear.problem import calls_of
-from checkers.models import FailedCas, Model, guess_model, model_named
+from checkers.models import FailedCas, guess_model, model_named
 from checkers.named import NAMED
-from checkers.verdict import Status, Verdict
+from checkers.verdict import Verdict
 from harness.report.atomic import write_atomically
 
 
@@ -44,11 +41,9 @@ class Reading:
         try:
             if self.checker is not None:
                 return NAMED[self.checker]().check(history)
-            model = model_named(self.model or guess_model(history))
-            failed_cas = self.failed_cas or form.failed_cas
             checker = Linearizable(
-                model,
-                failed_cas=failed_cas,
+                model_named(self.model or guess_model(history)),
+                failed_cas=self.failed_cas or form.failed_cas,
                 witness=bool(self.html or self.svg),
                 progress=progress,
             )
@@ -59,13 +54,4 @@ class Reading:
             write_atomically(self.html, html(verdict, path.name, history).encode())
         if self.svg:
             write_atomically(self.svg, svg(verdict, history).encode())
-        if verdict.status is Status.VALID and not _was_told(history, model, failed_cas):
-            said = "but nobody was told anything that could have been wrong"
-            return replace(verdict, summary=f"{verdict.summary}, {said}")
         return verdict
-
-
-def _was_told(history: Sequence[Op], model: Model, failed_cas: FailedCas) -> bool:
-    """Whether anybody got an answer that could have been another."""
-    calls = calls_of(pair(history), model, failed_cas)
-    return any(call.end is not None and not model.blind(call.f, call.value) for call in calls)
