@@ -26,6 +26,7 @@ from rich.table import Table
 from benchmarks import etcd
 from benchmarks.etcd import Figures
 from harness.cluster.process import NodeProcess
+from store import interrupt
 from store.bench import Load, Tally, measure
 from store.client import Cluster, open_cluster
 
@@ -52,12 +53,7 @@ class Row(NamedTuple):
 
 def table() -> Table:
     installed = etcd.installed()
-    try:
-        rows = trio.run(_measure_all, installed)
-    except BaseExceptionGroup as group:
-        if group.subgroup(KeyboardInterrupt) is None:
-            raise
-        raise KeyboardInterrupt from None
+    rows = interrupt.run(_measure_all, installed)
     beside = f"etcd {etcd.version(installed)}" if installed else "etcd is not installed, so not compared with"
     return _shown(rows, f"values of {VALUE_BYTES} bytes, synced to disk; {beside}")
 

@@ -25,6 +25,7 @@ from harness.remote.connection import Connection
 from harness.systems.store import BundledStore
 from nemesis.compose import FAULTS
 from nemesis.grudge import complete
+from store import interrupt
 from store.core.messages import Put
 from tests.support.ground import Given
 
@@ -97,10 +98,10 @@ def _around(runtime: Path) -> Table:
     result.add_row("the lab: up, down", _ms(ups), _ms(downs))
     made = lab.up(NAME, len(NODES), runtime)
     try:
-        cold, warm = trio.run(_commands, made)
+        cold, warm = interrupt.run(_commands, made)
         result.add_row("a command by SSH: with its connection, without", _ms(cold), _ms(warm))
         for title, faults in {"no fault": (), "every fault": tuple(FAULTS)}.items():
-            begins, ends = trio.run(_clusters, made, faults)
+            begins, ends = interrupt.run(_clusters, made, faults)
             result.add_row(f"a cluster, prepared for {title}: setup, teardown", _ms(begins), _ms(ends))
     finally:
         lab.down(NAME, runtime)
@@ -141,7 +142,7 @@ def _faults(runtime: Path) -> Table:
         result.add_column(heading, justify="left" if heading == "fault" else "right")
     made = lab.up(NAME, len(NODES), runtime)
     try:
-        trio.run(_measure_all, made, result)
+        interrupt.run(_measure_all, made, result)
     finally:
         lab.down(NAME, runtime)
     return result

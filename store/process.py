@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import trio
 
+from store import interrupt
 from store.config import Address, NodeConfig
 from store.core.messages import NODES_MAX
 from store.logs import event, log_to_stderr
@@ -73,7 +74,7 @@ def serve(config: NodeConfig, orphans_end: bool) -> int:
             return EXIT_NOT_STARTED if isinstance(error, NotOurs) else EXIT_DISK
         opened.callback(storage.close)
         try:
-            return trio.run(_run, config, partial(Runtime, config, storage, listener, security, http))
+            return interrupt.run(_run, config, partial(Runtime, config, storage, listener, security, http))
         except KeyboardInterrupt:  # before the signals were ours
             return 0
 

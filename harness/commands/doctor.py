@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import trio
-
 from harness import catalog, plan
 from harness.cluster.hosts.ground import OwnLab
 from harness.commands import terminal
@@ -20,6 +18,7 @@ from harness.plan import PlanError
 from harness.remote.connection import Connection
 from harness.remote.host import Host
 from harness.remote.hosts import read_hosts
+from store import interrupt
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +42,7 @@ def doctor(args: argparse.Namespace, words: Sequence[str]) -> int:
     rows = examine_here(args.cluster)
     with _hosts(args, rows) as hosts:
         faults = _faults(args, len(hosts))
-        rows += trio.run(_examine, hosts, faults)
+        rows += interrupt.run(_examine, hosts, faults)
     if args.json:
         terminal.print_json(as_json(rows))
     else:

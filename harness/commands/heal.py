@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import trio
-
 from harness.commands.terminal import EXIT_FAILED
 from harness.heal import heal
 from harness.lab import lab
 from harness.lab.layout import DEFAULT_NAME
 from harness.remote.host import Host
 from harness.remote.hosts import read_hosts
+from store import interrupt
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +35,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def _heal(args: argparse.Namespace, words: Sequence[str]) -> int:
-    reports = trio.run(heal, _hosts(args), args.set_aside)
+    reports = interrupt.run(heal, _hosts(args), args.set_aside)
     for report in reports:
         if report.clean:
             print(report.sentence)

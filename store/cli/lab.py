@@ -21,6 +21,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from store import interrupt
 from store.cli import views
 from store.cli.arguments import CLUSTER_DEFAULT, Parser, Subparsers, add_json, command, parsed, whole
 from store.cli.output import EXIT_BAD_ARGUMENTS, EXIT_NO, Output
@@ -200,10 +201,9 @@ def run(args: argparse.Namespace) -> int:
     except (ConfigError, SecurityError) as error:
         return output.no(str(error), "bad-request", True, EXIT_BAD_ARGUMENTS)
     try:
-        return trio.run(_run, configs, security, output)
-    except* KeyboardInterrupt:  # before the signals were ours
-        pass
-    return 0
+        return interrupt.run(_run, configs, security, output)
+    except KeyboardInterrupt:  # before the signals were ours
+        return 0
 
 
 def _security(directory: Path) -> Security:

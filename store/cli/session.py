@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import trio
-
+from store import interrupt
 from store.cli.arguments import nodes_of
 from store.cli.output import EXIT_BAD_ARGUMENTS, EXIT_NO, Output
 from store.client.errors import BadRequest, NotServed, StoreError
@@ -49,12 +48,10 @@ Command = Callable[[Session], Awaitable[int]]
 def run(command: Command, args: argparse.Namespace) -> int:
     """The exit status of the command."""
     output = Output(args.json)
-    status = EXIT_NO
     try:
-        status = trio.run(_run, command, args, output)
-    except* KeyboardInterrupt:  # in a group, or by itself
-        output.no("interrupted", "interrupted", False)
-    return status
+        return interrupt.run(_run, command, args, output)
+    except KeyboardInterrupt:
+        return output.no("interrupted", "interrupted", False)
 
 
 async def _run(command: Command, args: argparse.Namespace, output: Output) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +49,22 @@ def test_ctrl_c_outside_a_run_is_one_word(
 ) -> None:
     assert failing(monkeypatch, KeyboardInterrupt()) == 255
     assert capsys.readouterr().err == "harness: interrupted\n"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("words", ["heal", "doctor --cluster ssh"])
+def test_ctrl_c_while_a_host_says_nothing_is_one_word(words: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hosts = tmp_path / "hosts"
+        hosts.write_text(f"Host n1\n HostName 127.0.0.1\n Port {listener.getsockname()[1]}\n User someone\n")
+        command = [sys.executable, "-m", "harness.cli", *words.split(), "--nodes-file", str(hosts)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = listener.accept()
+            process.send_signal(signal.SIGINT)
+            connection.close()
+            assert process.stderr is not None
+            assert process.stderr.read() == "harness: interrupted\n"
+    assert process.returncode == 255
 
 
 @pytest.mark.parametrize(
