@@ -52,8 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), EXIT_REFUSED)
     except (ArtifactsError, ClusterError, RecorderError, LabError, RemoteError) as error:
         return _fail(str(error), EXIT_FAILED)
-    except KeyboardInterrupt:
-        return _fail("interrupted", EXIT_FAILED)
     except OSError as error:
         silence_stdout()  # most likely it is what cannot be written, and Python would try again
         return _fail(f"{error.filename or 'the output'}: {error.strerror or error}", EXIT_FAILED)
@@ -80,7 +78,3 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if words[:1] == [name]:
             import_module(f"harness.commands.{name}").add_to(subparser)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

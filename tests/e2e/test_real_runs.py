@@ -111,7 +111,7 @@ def test_a_node_that_does_not_start_again_ends_the_run_and_is_named(tmp_path: Pa
 
 def test_a_full_disk_ends_the_run_with_the_file_and_the_reason(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "harness.cli", "run", *LOCAL, "--faults", "none", "--time-limit", "600"],
+        [sys.executable, "-m", "harness", "run", *LOCAL, "--faults", "none", "--time-limit", "600"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

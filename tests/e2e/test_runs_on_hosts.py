@@ -126,7 +126,7 @@ def test_a_lab_of_the_run_goes_with_a_harness_that_is_killed(tmp_path: Path) -> 
 
 def test_hosts_of_a_file_are_a_cluster(standing: Lab, tmp_path: Path) -> None:
     """From within the lab, whose hosts' addresses are of no use elsewhere."""
-    inside = ["nsenter", f"--net={standing.client.path}", sys.executable, "-m", "harness.cli", "run"]
+    inside = ["nsenter", f"--net={standing.client.path}", sys.executable, "-m", "harness", "run"]
     words = ["--cluster", "ssh", "--nodes-file", str(standing.layout.ssh_config), *NETNS[2:]]
     faults = ["--faults", "kill,restart:graceful,partition", "--fault-interval", "1.5", "--time-limit", "9"]
     done = subprocess.run(

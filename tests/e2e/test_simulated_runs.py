@@ -128,7 +128,7 @@ def test_help_and_list_name_everything(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away_does_not_change_the_verdict(tmp_path: Path) -> None:
-    words = (sys.executable, "-m", "harness.cli", *LEVEL_ONE)
+    words = (sys.executable, "-m", "harness", *LEVEL_ONE)
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         running.stdout.close()
@@ -139,7 +139,7 @@ def test_a_reader_that_goes_away_does_not_change_the_verdict(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
 def test_a_report_that_cannot_be_written_is_no_verdict(tmp_path: Path) -> None:
-    words = (sys.executable, "-m", "harness.cli", "run", "--time-limit", "1", "--faults", "none", "--json")
+    words = (sys.executable, "-m", "harness", "run", "--time-limit", "1", "--faults", "none", "--json")
     with open("/dev/full", "wb") as full:
         done = subprocess.run(words, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (255, b"harness: the output: No space left on device\n")

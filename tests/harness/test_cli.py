@@ -8,11 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
 
 from harness import cli
+from harness.__main__ import main
 from harness.commands import list as listing_command
 from harness.demo.catalog import DEMOS
 
@@ -44,10 +46,17 @@ def test_output_that_cannot_be_written_is_one_sentence(
     assert capsys.readouterr().err == "harness: the output: No space left on device\n"
 
 
-def test_ctrl_c_outside_a_run_is_one_word(
+def test_ctrl_c_is_one_word_from_the_first_moment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert failing(monkeypatch, KeyboardInterrupt()) == 255
+    class Pressed(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "harness.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "harness.cli")
+    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    assert main() == 255
     assert capsys.readouterr().err == "harness: interrupted\n"
 
 
@@ -57,7 +66,7 @@ def test_ctrl_c_while_a_host_says_nothing_is_one_word(words: str, tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as listener:
         hosts = tmp_path / "hosts"
         hosts.write_text(f"Host n1\n HostName 127.0.0.1\n Port {listener.getsockname()[1]}\n User someone\n")
-        command = [sys.executable, "-m", "harness.cli", *words.split(), "--nodes-file", str(hosts)]
+        command = [sys.executable, "-m", "harness", *words.split(), "--nodes-file", str(hosts)]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
             connection, _ = listener.accept()
             process.send_signal(signal.SIGINT)

@@ -51,5 +51,5 @@ def test_what_modules_read_beside_them_is_in_the_wheel(wheel: zipfile.ZipFile) -
 def test_it_has_the_two_commands(wheel: zipfile.ZipFile) -> None:
     (entry_points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     text = wheel.read(entry_points).decode()
-    assert "harness = harness.cli:main" in text
+    assert "harness = harness.__main__:main" in text
     assert "kv = store.__main__:main" in text

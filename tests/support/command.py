@@ -21,7 +21,7 @@ def environment(**extra: str) -> dict[str, str]:
 
 def harness(cwd: Path, *words: str, timeout_s: float = 120, **extra: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "harness.cli", *words],
+        [sys.executable, "-m", "harness", *words],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -50,7 +50,7 @@ class Running:
     def __init__(self, cwd: Path, *words: str) -> None:
         self.cwd = cwd
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "run", *words],
+            [sys.executable, "-m", "harness", "run", *words],
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

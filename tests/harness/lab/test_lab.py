@@ -363,7 +363,7 @@ def test_the_same_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
 
     def ssh(*words: str) -> tuple[int, str]:
         """It becomes another program."""
-        argv = [sys.executable, "-m", "harness.cli", "lab", "ssh", "--name", name, *words]
+        argv = [sys.executable, "-m", "harness", "lab", "ssh", "--name", name, *words]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S)
         return done.returncode, done.stdout + done.stderr
 

@@ -407,7 +407,7 @@ def test_a_directory_without_runs_says_how_to_make_one(tmp_path: Path) -> None:
 def test_the_command_says_where_it_serves_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     two(tmp_path / "runs" / "kv")
     with subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "serve", "--port", "0"],
+        [sys.executable, "-m", "harness", "serve", "--port", "0"],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         text=True,
