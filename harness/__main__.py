@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from store import interrupt
+
 
 def main() -> int:
     """Run `harness`; the exit status."""
+    interrupt.ends_at_once()
     try:
         from harness.cli import main as run
 
@@ -14,6 +17,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("harness: interrupted", file=sys.stderr)
         return 255
+    finally:
+        interrupt.is_raised()
 
 
 if __name__ == "__main__":

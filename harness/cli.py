@@ -18,6 +18,7 @@ from harness.plan import PlanError
 from harness.recorder import RecorderError
 from harness.remote.errors import HostsFileError, RemoteError
 from harness.report.artifacts import ArtifactsError, NoSuchRun
+from store import interrupt
 
 COMMANDS: Final = {
     "run": "run a workload on a cluster under faults, and judge it",
@@ -47,6 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal that lacks a character gets a question mark
     try:
         args = _parser(words).parse_args(words)
+        interrupt.is_raised()
         return int(args.command(args, words))
     except (PlanError, HistoryError, NoSuchRun, HostsFileError) as error:
         return _fail(str(error), EXIT_REFUSED)

@@ -1,19 +1,33 @@
-"""ctrl-C in a program of trio, as an exception at a place that is ready for one."""
+"""ctrl-C as an exception, where the code is ready for one; until then it ends the process at once."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
-
-import trio
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
+def ends_at_once() -> None:
+    """For the time of the imports: raised while msgspec makes a decoder, an exception is a segmentation
+    fault. A ctrl-C that is ignored stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def is_raised() -> None:
+    """KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def run(function: Callable[[*Arguments], Awaitable[T]], *arguments: *Arguments) -> T:
     """`trio.run`; ctrl-C comes at a checkpoint, never between two steps that belong together, and out of here
     as a plain KeyboardInterrupt, not in a group."""
+    import trio  # takes a tenth of a second, and the command's first moment needs this module
+
     try:
         return trio.run(function, *arguments, restrict_keyboard_interrupt_to_checkpoints=True)
     except BaseExceptionGroup as group:

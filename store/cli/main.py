@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from store import interrupt
 from store.cli import session
 from store.cli.arguments import Parser
 from store.cli.output import EXIT_BAD_ARGUMENTS, complain
@@ -43,6 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(words)
     if args.command == "cas" and len(args.values) != (1 if args.absent else 2):
         parser.error("cas takes KEY EXPECT VALUE, or KEY --absent VALUE")
+    interrupt.is_raised()
     if hasattr(args, "at_once"):
         status: int = args.at_once(args)
         return status

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 import pytest
@@ -46,18 +45,29 @@ def test_output_that_cannot_be_written_is_one_sentence(
     assert capsys.readouterr().err == "harness: the output: No space left on device\n"
 
 
-def test_ctrl_c_is_one_word_from_the_first_moment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Pressed(MetaPathFinder):
-        def find_spec(self, name: str, *_: object) -> None:
-            if name == "harness.cli":
-                raise KeyboardInterrupt
+def test_ctrl_c_is_one_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def listing(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.delitem(sys.modules, "harness.cli")
-    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    monkeypatch.setattr(listing_command, "_list", listing)
+    monkeypatch.setattr(sys, "argv", ["harness", "list"])
     assert main() == 255
     assert capsys.readouterr().err == "harness: interrupted\n"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(("command", "last"), [("harness", "harness.cli"), ("store", "store.cli.main")])
+def test_ctrl_c_amid_the_imports_ends_it_at_once(command: str, last: str) -> None:
+    """As an exception it brought msgspec down when it was making a decoder."""
+    pressed = (
+        "import runpy, signal, sys\n"
+        "class Pressed:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {last!r}: signal.raise_signal(signal.SIGINT)\n"
+        f"sys.meta_path.insert(0, Pressed())\nrunpy.run_module({command!r}, run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-c", pressed], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.real

@@ -60,3 +60,20 @@ def test_another_error_beside_it_is_not_lost() -> None:
 
     with pytest.RaisesGroup(KeyboardInterrupt, ValueError):
         interrupt.run(main)
+
+
+def test_at_once_it_is_raised_again_and_ignored_it_stays_ignored() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        interrupt.ends_at_once()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        interrupt.is_raised()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        interrupt.ends_at_once()
+        interrupt.is_raised()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
