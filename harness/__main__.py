@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from store import interrupt
 
 
 def main() -> int:
-    """Run `harness`; the exit status."""
+    """Run `harness`; the exit status. Told to end by SIGTERM or by a terminal that goes away, it clears up as
+    at ctrl-C."""
     interrupt.ends_at_once()
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         from harness.cli import main as run
 

@@ -17,9 +17,9 @@ import pytest
 import trio
 
 from harness import cli
-from harness.lab import lab, script, state
+from harness.lab import lab, process, script, state
 from harness.lab.lab import Lab
-from harness.lab.layout import LabError, Layout
+from harness.lab.layout import RUNTIME, LabError, Layout, directory_of
 from harness.remote import transport
 from harness.remote.connection import Connection
 from harness.remote.errors import CommandFailed, ConnectionLost
@@ -318,6 +318,28 @@ def test_a_lab_that_is_not_understood_is_told_and_left_alone(
     assert said.out == "lab yellow is down\n"
     assert said.err.startswith(f"harness: {directory}/state.json is not ours, or of another version")
     assert directory.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_told_to_end_while_it_makes_a_lab_the_command_leaves_none(number: signal.Signals) -> None:
+    name = f"test-ended-{os.getpid()}"
+    code = (
+        "import signal, sys, time\nfrom harness.__main__ import main\nfrom harness.lab import lab\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also under nohup\n"
+        "lab._wait_until_ready = lambda *_: (print('hanging', flush=True), time.sleep(600))\n"
+        f"sys.argv = ['harness', 'lab', 'up', '--name', '{name}', '--hosts', '2']\nsys.exit(main())"
+    )
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, text=True) as creator:
+        assert creator.stdout is not None
+        assert creator.stdout.readline() == "hanging\n"
+        there = state.read(directory_of(name, RUNTIME))
+        assert there is not None
+        creator.send_signal(number)
+        assert creator.communicate() == ("", "harness: interrupted\n")
+    assert creator.returncode == 255
+    assert not directory_of(name, RUNTIME).exists()
+    assert not process.is_alive(there.keeper)
 
 
 def test_only_what_is_left_of_labs_is_swept_away(runtime: Path) -> None:
