@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster.hosts import processes
 from harness.cluster.hosts.ground import OwnLab
 from harness.lab import lab
 from harness.remote.hosts import read_hosts
@@ -50,12 +49,6 @@ def lacking() -> frozenset[str]:
     tried = ["unshare", "-n", "tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"]
     has_netem = subprocess.run(tried, capture_output=True).returncode == 0
     return frozenset() if has_netem else frozenset({NETEM, "Distances"})
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nodes on a machine whose disk is busy with others: what is tested is that they serve."""
-    monkeypatch.setattr(processes, "SERVE_LIMIT_S", 12.0)
 
 
 def test_a_lab_of_its_own(tmp_path: Path) -> None:
