@@ -27,7 +27,7 @@ pytestmark = [
     ),
 ]
 NETNS = ("--cluster", "netns", "--fault-interval", "3", "--seed", "1", "--json")
-SILENCE_S = 3
+SILENCE_S = 5
 
 
 @pytest.fixture

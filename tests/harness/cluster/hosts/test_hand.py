@@ -195,11 +195,11 @@ def test_a_question_and_its_answer_take_a_fraction_of_the_smallest_command(made:
 
 def test_the_heartbeat_keeps_it_for_as_long_as_nothing_is_asked(made: Lab) -> None:
     async def scene(connection: Connection) -> None:
-        hand = Hand("n1", connection, 0.5)
+        hand = Hand("n1", connection, 2.0)
         await hand.start()
         await hand.do("mark", {"path": "/srv/mark"})
-        await trio.sleep(0.8)  # it is the time without a question that is tested
-        time.sleep(0.8)  # noqa: ASYNC251  # and a harness that is busy with something else
+        await trio.sleep(2.5)  # it is the time without a question that is tested
+        time.sleep(2.5)  # noqa: ASYNC251  # and a harness that is busy with something else
         assert await hand.do("echo", {"a": 1}) == {"a": 1}
         assert await hand.aclose() == ["/srv/mark was removed"]
 
@@ -242,7 +242,7 @@ def running_harness(runtime: Path, silence_s: float) -> subprocess.Popen[bytes]:
 def test_when_the_harness_is_killed_or_frozen_the_host_heals_itself(
     number: signal.Signals, made: Lab, runtime: Path
 ) -> None:
-    harness = running_harness(runtime, 0.6)
+    harness = running_harness(runtime, 2.0)
     try:
         assert (srv(made) / "mark").exists()
         assert len(processes(made, b"sleep\x00600\0")) == 1
@@ -254,7 +254,7 @@ def test_when_the_harness_is_killed_or_frozen_the_host_heals_itself(
                 await until(lambda: not (srv(made) / "mark").exists() and not hands(made))
 
         trio.run(healed)
-        assert time.monotonic() - began < 0.6 + 5.0
+        assert time.monotonic() - began < 2.0 + 10.0
         assert not processes(made, b"sleep\x00600\0")
         assert not (srv(made) / "stormcellar/undo.jsonl").exists()
     finally:
@@ -327,7 +327,7 @@ def test_when_the_host_is_not_reached_for_too_long_it_has_healed_itself_and_the_
     async def main() -> None:
         nonlocal away
         async with Connection(replace(made.hosts[0], dial=dial)) as connection:
-            hand = Hand("n1", connection, 0.6)
+            hand = Hand("n1", connection, 3.0)
             await hand.start()
             await hand.do("mark", {"path": "/srv/mark"})
             away = True
@@ -337,7 +337,7 @@ def test_when_the_host_is_not_reached_for_too_long_it_has_healed_itself_and_the_
                     await hand.do("echo", {})
                 lost, _, so = str(gone.value).partition(" was running; ")
                 assert lost.startswith("n1: the hand is gone: the connection ended while ")
-                way = r"for 0\.6 s no way led back to it \(.*\), so it undoes by itself what it did"
+                way = r"for 3 s no way led back to it \(.*\), so it undoes by itself what it did"
                 assert re.fullmatch(way, so)
             await until(lambda: not (srv(made) / "mark").exists() and not hands(made))
             with pytest.raises(ClusterError, match=r"^n1: the hand is gone"):
@@ -447,7 +447,7 @@ def test_where_root_is_had_by_sudo_it_is_found_again_just_the_same(made: Lab) ->
     async def scene(root: Connection) -> None:
         await give_sudo(root)
         async with Connection(replace(made.hosts[0], user="sudoer")) as connection:
-            hand = Hand("n1", connection, 1.0)
+            hand = Hand("n1", connection, 10.0)
             await hand.start()
             await hand.do("mark", {"path": "/srv/mark"})
             await hand.do("daemon", {"seconds": "600"})
