@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from harness import sightings
 from harness.cluster.base import Lost
@@ -53,17 +54,7 @@ class Three:
 
 
 def test_each_node_is_seen_for_what_it_tells(tmp_path: Path) -> None:
-    path = tmp_path / "nodes.jsonl"
-
-    async def main() -> None:
-        began = trio.current_time()
-        sightings = Sightings(path, 10)
-        with trio.move_on_after(0.9):
-            await sightings.ask(Three(), lambda: trio.current_time() - began)  # type: ignore[arg-type]
-        sightings.close()
-
-    trio.run(main)
-    seen = {each.node: each for each in read(path)}
+    seen = {each.node: each for each in asked(tmp_path / "nodes.jsonl", 0.9)}
     assert {node: each.state for node, each in seen.items()} == {
         "tells": "up",
         "silent": "silent",
@@ -112,7 +103,7 @@ def asked(
             await seen.ask(three or Three(), lambda: trio.current_time() - began)  # type: ignore[arg-type]
         seen.close()
 
-    trio.run(main)
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
     return read(path)
 
 

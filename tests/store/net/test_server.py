@@ -152,10 +152,10 @@ def test_a_request_that_waited_longer_than_it_was_to_take_is_not_begun() -> None
     async def test(door: Door) -> None:
         def slowly(events: Sequence[Input]) -> None:
             door.fed.extend(events)
-            time.sleep(0.03)
+            time.sleep(0.6)
 
         door.feed = slowly
-        brief = [ask(number, 20) for number in range(2 * TURN_FRAMES)]
+        brief = [ask(number, 500) for number in range(2 * TURN_FRAMES)]
         patient = [ask(100, 10_000)]
         stream = await door.visited(CLIENT, *brief, *patient)
         refused = await answers(stream, TURN_FRAMES)
@@ -163,10 +163,10 @@ def test_a_request_that_waited_longer_than_it_was_to_take_is_not_begun() -> None
         for answer in refused:
             assert isinstance(answer, Failed)
             assert answer.code == "overloaded"
-            assert "ms to be begun, and was to take 20" in answer.text
+            assert "ms to be begun, and was to take 500" in answer.text
         last = door.asked()[-1].request
         assert last.id == 100
-        assert 9_000 < last.timeout_ms <= 10_000 - 30, "what it waited is gone"
+        assert 0 < last.timeout_ms <= 10_000 - 600, "what it waited is gone"
 
     at_door(test)
 
