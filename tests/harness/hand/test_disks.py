@@ -184,15 +184,15 @@ def test_a_power_failure_that_comes_to_nothing_leaves_nobody_frozen(node: Node) 
 def test_a_slow_disk_makes_each_sync_of_a_daemon_slow_until_it_is_mended(node: Node) -> None:
     node.attach()
     pid = node.start()
-    answer = node.ask("disk-slow", delay_ms=60, beside=str(node.data))
+    answer = node.ask("disk-slow", delay_ms=300, beside=str(node.data))
     assert answer["traced"] == [pid]
-    assert answer["before_ms"] < 60
-    assert node.ask("disk-slow", delay_ms=60, beside=str(node.data))["traced"] == []
+    assert answer["before_ms"] < 300
+    assert node.ask("disk-slow", delay_ms=300, beside=str(node.data))["traced"] == []
     begun = node.synced()
     until(lambda: node.synced() > begun + 300)
     took_ms = node.ask("disk-mend")["took_ms"]
     assert len(took_ms) >= 3
-    assert min(took_ms) >= 60
+    assert min(took_ms) >= 300
     assert tracer_of(pid) == 0
     begun = node.synced()
     until(lambda: node.synced() > begun + 3000)
