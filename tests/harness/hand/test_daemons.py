@@ -73,9 +73,13 @@ def test_a_daemon_gets_its_words_environment_and_directory_and_nothing_to_read(c
     assert said(context) == f"it's $HOME|b c\n'|{context.home}\nover\n"
     assert look(context) == {"state": "running", "status": None, "pid": pid}
     assert os.getsid(pid) == pid
-    names = {line.partition(b"=")[0] for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")}
-    assert names >= {b"PATH", b"A", proc.TAG.encode()}
-    assert not names & {b"HOME", b"VIRTUAL_ENV"}, "nothing of our own environment"
+
+    def names() -> set[bytes]:
+        """None while it becomes `sleep`."""
+        return {line.partition(b"=")[0] for line in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")}
+
+    until(lambda: names() >= {b"PATH", b"A", proc.TAG.encode()})
+    assert not names() & {b"HOME", b"VIRTUAL_ENV"}, "nothing of our own environment"
 
 
 def test_a_start_of_what_runs_changes_nothing_and_of_what_ended_begins_anew(context: Context) -> None:

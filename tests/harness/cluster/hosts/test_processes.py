@@ -41,6 +41,12 @@ THREE = ("n1", "n2", "n3")
 Scene = Callable[[HostCluster, Path], Awaitable[None]]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nodes on a machine whose disk is busy with others."""
+    monkeypatch.setattr(processes, "SERVE_LIMIT_S", PATIENCE_S)
+
+
 @pytest.fixture(scope="module")
 def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     runtime = tmp_path_factory.mktemp("runtime")
