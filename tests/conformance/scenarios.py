@@ -141,7 +141,7 @@ SCENARIOS = (
             "n1 put k 1 linearizable -> done",
             "cut n4 / n1 n2 n3 -> bit & n4 put traffic 1 all in 0.3 ~> timeout",
             "n4 get k one in 0.3 -> unavailable",
-            "n4 put k 2 one in 0.3 -> timeout",
+            "n4 put k 2 one in 2 -> timeout",
             "n4 get k linearizable in 0.3 -> unavailable",
             "n4 put k 2 linearizable in 0.3 -> unavailable",
             "n1 put k 3 all -> done",
