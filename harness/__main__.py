@@ -11,20 +11,17 @@ from store import interrupt
 def main() -> int:
     """Run `harness`; the exit status. Told to end by SIGTERM or by a terminal that goes away, it clears up as
     at ctrl-C."""
-    interrupt.ends_at_once()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is signal.SIG_DFL:
                 signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        from harness.cli import main as run
+    return interrupt.command("harness", _run, 255)
 
-        return run()
-    except KeyboardInterrupt:
-        print("harness: interrupted", file=sys.stderr)
-        return 255
-    finally:
-        interrupt.is_raised()
+
+def _run() -> int:
+    from harness.cli import main as run
+
+    return run()
 
 
 if __name__ == "__main__":

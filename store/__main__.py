@@ -9,16 +9,13 @@ from store import interrupt
 
 def main(argv: list[str] | None = None) -> int:
     """Run `kv`; the exit status."""
-    interrupt.ends_at_once()
-    try:
-        from store.cli.main import main as run  # takes a while
 
-        return run(argv)
-    except KeyboardInterrupt:
-        print("kv: interrupted", file=sys.stderr)
-        return 1
-    finally:
-        interrupt.is_raised()
+    def run() -> int:
+        from store.cli.main import main as kv  # takes a while
+
+        return kv(argv)
+
+    return interrupt.command("kv", run, 1)
 
 
 if __name__ == "__main__":

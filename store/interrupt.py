@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
@@ -10,15 +11,23 @@ T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 
-def ends_at_once() -> None:
-    """For the time of the imports: raised while msgspec makes a decoder, an exception is a segmentation
-    fault. A ctrl-C that is ignored stays so."""
+def command(name: str, main: Callable[[], int], interrupted: int) -> int:
+    """The exit status of `main`, which is to import what it needs and then call `is_raised`; `interrupted` if
+    ctrl-C ended it. Until that call ctrl-C ends the process at once: raised while msgspec makes a decoder,
+    an exception is a segmentation fault. A ctrl-C that is ignored stays so."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        return main()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return interrupted
+    finally:
+        is_raised()
 
 
 def is_raised() -> None:
-    """KeyboardInterrupt again."""
+    """From here on ctrl-C is a KeyboardInterrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -62,18 +62,25 @@ def test_another_error_beside_it_is_not_lost() -> None:
         interrupt.run(main)
 
 
-def test_at_once_it_is_raised_again_and_ignored_it_stays_ignored() -> None:
+def test_until_a_command_is_ready_ctrl_c_ends_it_and_ignored_it_stays_ignored(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = []
+
+    def main() -> int:
+        seen.append(signal.getsignal(signal.SIGINT))
+        interrupt.is_raised()
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
     before = signal.getsignal(signal.SIGINT)
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        interrupt.ends_at_once()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
-        interrupt.is_raised()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        assert interrupt.command("it", main, 7) == 7
+        assert capsys.readouterr().err == "it: interrupted\n"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        interrupt.ends_at_once()
-        interrupt.is_raised()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        assert interrupt.command("it", main, 7) == 0
     finally:
         signal.signal(signal.SIGINT, before)
+    assert seen == [signal.SIG_DFL, signal.SIG_IGN]
