@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from harness.hand.patience import until
+from harness.hand.proc import Identity, identify
 from harness.lab import process, script, state
 from harness.lab.client import ClientNamespace
 from harness.lab.keys import new_key_pair
@@ -199,36 +200,34 @@ def _write(path: Path, text: str, mode: int) -> None:
     path.chmod(mode)
 
 
-def _start(layout: Layout, sshd: str, tether: Pipe | None) -> process.Process:
+def _start(layout: Layout, sshd: str, tether: Pipe | None) -> Identity:
     """The keeper, written down before it does anything."""
     pipe = Pipe(*os.pipe()) if tether is None else tether
     try:
         with layout.log.open("wb") as log:
-            keeper = subprocess.Popen(
+            started = subprocess.run(
                 script.keeper(layout, sshd, tether is not None),
                 stdin=pipe.reading,
-                stdout=log,
+                stdout=subprocess.PIPE,
                 stderr=log,
                 cwd="/",
                 env={"PATH": _PATH, "LANG": "C.UTF-8"},
                 start_new_session=True,
             )
         try:
-            identity = process.identify(keeper.pid)
-        except ProcessLookupError:
-            keeper.wait()
+            keeper = identify(int(started.stdout))
+        except (ValueError, ProcessLookupError):
             raise LabError(_why_ended(layout)) from None
-        state.write(State(layout, identity, ready=False))
+        state.write(State(layout, keeper, ready=False))
         os.write(pipe.writing, b"go\n")
     finally:
         if tether is None:
             os.close(pipe.reading)
             os.close(pipe.writing)
-    keeper.returncode = 0  # it is to outlive us; `process.py` reaps it if it does not
-    return identity
+    return keeper
 
 
-def _wait_until_ready(lab: Lab, keeper: process.Process) -> None:
+def _wait_until_ready(lab: Lab, keeper: Identity) -> None:
     silent = list(lab.hosts)
 
     def ready() -> bool:
@@ -266,5 +265,5 @@ def _end_of(log: Path) -> str:
 
 
 def _end(there: State | None, name: str) -> None:
-    if there is not None and not process.end_with_namespace(there.keeper):
+    if there is not None and not process.end(there.keeper):
         raise LabError(f"processes of lab {name} do not end, though killed: process {there.keeper.pid}")

@@ -13,7 +13,7 @@ from typing import Final
 
 from harness.lab.layout import PREFIX, LabHost, Layout
 
-_KEEPER: Final = "unshare --mount --propagation slave --net --pid --fork --kill-child --mount-proc sh -e -c"
+_NAMESPACES: Final = "unshare --mount --propagation slave --net --pid sh -e -c"
 _HOST: Final = (
     "unshare --mount --propagation slave --uts --ipc --pid --fork --kill-child --mount-proc sh -e -c"
 )
@@ -25,15 +25,16 @@ would let no key in."""
 
 
 def keeper(layout: Layout, sshd: str, tethered: bool) -> list[str]:
-    """The argv of the keeper. It waits for a line on its input, so that nothing is there before it is
-    written down where; if its input ends first, it ends, and if it is `tethered` also when it ends later."""
+    """The argv of what starts the keeper, prints its number outside of the lab, and ends. The keeper waits
+    for a line on its input, so that nothing is there before it is written down where; if its input ends
+    first, it ends, and if it is `tethered` also when it ends later."""
     switch = ["link set lo up", "link add br0 type bridge", "link set br0 up"]
     for i, station in enumerate(layout.stations):
         switch += [f"link add p{i} type veth peer name eth0 netns {station.name}"]
         switch += [f"link set p{i} master br0 up"]
     lines = [
-        "read -r _",
-        "exec 3<&0 </dev/null" if tethered else "exec </dev/null",
+        "read -r _ <&3" if tethered else "read -r _ <&3; exec 3<&-",
+        "mount -t proc -o nosuid,nodev,noexec proc /proc",
         f"mount --bind {quote(str(layout.directory))} /run",
         "mkdir /run/netns",
         _batch("ip", [f"netns add {station.name}" for station in layout.stations]),
@@ -46,7 +47,8 @@ def keeper(layout: Layout, sshd: str, tethered: bool) -> list[str]:
         entered = f"nsenter --net=/run/netns/{host.name} {_HOST} {quote(_host(host, sshd))}"
         lines.append(f"{entered} >/run/hosts/{host.name}/log 2>&1 &")
     lines.append("read -r _ <&3 || exit 0" if tethered else "wait")
-    return [*_KEEPER.split(), "\n".join(lines)]
+    body = "\n".join(lines)
+    return [*_NAMESPACES.split(), f"exec 3<&0; sh -e -c {quote(body)} >&2 & echo $!"]
 
 
 def sshd_config(host: LabHost) -> str:

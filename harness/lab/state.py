@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from harness.hand.proc import Identity
 from harness.lab.layout import NAME, LabError, Layout, directory_of
-from harness.lab.process import Process
 
 _FILE: Final = "state.json"
 _LOCK_POLL_S: Final = 0.02
@@ -29,7 +29,7 @@ class State(Struct, frozen=True):
     """`keeper` is written before it does anything, `ready` when every host answers."""
 
     layout: Layout
-    keeper: Process
+    keeper: Identity
     ready: bool
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shlex import quote
 
 import pytest
 import trio
@@ -265,11 +267,38 @@ def test_when_the_keeper_is_killed_the_whole_lab_ends(runtime: Path) -> None:
     assert lab.every(runtime) == []
 
 
+def test_what_makes_no_namespaces_says_why_and_leaves_nothing(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "_NAMESPACES", "unshare --no-such-namespace")
+    with pytest.raises(LabError, match=r"could not be set up: .*no-such-namespace"):
+        lab.up("blue", 2, runtime)
+    assert not runtime.exists()
+
+
+def test_who_is_written_down_is_the_first_process_of_the_lab_from_then_on(
+    runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of another, such as its parent, would not be the end of all."""
+
+    def write(there: state.State) -> None:
+        status = Path(f"/proc/{there.keeper.pid}/status").read_text()
+        seen.append(re.findall(r"^NSpid:.*\t(\d+)$", status, re.MULTILINE))
+        write_down(there)
+
+    seen: list[list[str]] = []
+    write_down = state.write
+    monkeypatch.setattr(state, "write", write)
+    with lab_of(1, runtime):
+        assert seen == [["1"], ["1"]]
+
+
 def test_a_lab_that_cannot_be_set_up_says_why_and_leaves_nothing(
     runtime: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(layout: Layout, sshd: str, tethered: bool) -> list[str]:
-        return ["sh", "-c", "read -r _; echo 'no such thing as a bridge' >&2; exit 1"]
+        body = "read -r _ <&3; echo 'no such thing as a bridge' >&2; exit 1"
+        return ["sh", "-c", f"exec 3<&0; sh -c {quote(body)} >&2 & echo $!"]
 
     monkeypatch.setattr(script, "keeper", broken)
     with pytest.raises(LabError, match="lab blue could not be set up: no such thing as a bridge"):

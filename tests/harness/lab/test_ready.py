@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from harness.hand.patience import LOOKS
+from harness.hand.proc import Identity
 from harness.lab import lab, process
 from harness.lab.client import ClientNamespace
 from harness.lab.lab import Lab
 from harness.lab.layout import LabError, layout_of
-from harness.lab.process import Process
 from harness.remote.host import Host
 
-KEEPER = Process(1, 1, "boot")
+KEEPER = Identity(1, 1, "boot")
 
 
 @pytest.fixture
