@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ import trio
 
 from harness.cluster.base import ClusterError
 from harness.cluster.process import comes_true, process_state
+from harness.hand.proc import see_all
 from harness.plugin import mortal
 from harness.plugin.node import Node
 
@@ -81,20 +83,18 @@ class ServiceProcess:
     def send(self, number: signal.Signals) -> None:
         """Signal it and what it started, if there is anything left of it."""
         self.condemned |= number in (signal.SIGKILL, signal.SIGTERM)
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._popen.pid, number)
-        except ProcessLookupError:
-            pass
-        for pid in _strays(f"{_MARK}={self._mark}".encode(), self._popen.pid):
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+        for pid in self._left():
+            with suppress(OSError):  # it has ended, or became somebody else's
+                if os.getpgid(pid) != self._popen.pid:
+                    os.kill(pid, number)
 
     async def ended(self, within_s: float = ENDED_S) -> int | None:
-        """Wait for its end and reap it; its exit status, or None if it does not end."""
-        await comes_true(lambda: self.status() is not None, within_s)
-        return self.status()
+        """Wait for its end, and on Linux also for that of what it started, and reap it; its exit status, or
+        None if one of them does not end."""
+        over = await comes_true(lambda: self.status() is not None and not self._left(), within_s)
+        return self.status() if over else None
 
     async def stopped(self, expected: bool) -> bool:
         """Wait until the system shows that it is stopped, or is not; False if it does not come to that."""
@@ -102,6 +102,18 @@ class ServiceProcess:
 
     def is_stopped(self) -> bool:
         return self.status() is None and process_state(self._popen.pid) == "T"
+
+    def _left(self) -> list[int]:
+        """What still runs of its session, and of what carries the mark; on Linux."""
+        if sys.platform != "linux":
+            return []
+        own = self._popen.pid
+        return [pid for pid, seen in see_all().items() if seen.session == own or self._is_marked(pid)]
+
+    def _is_marked(self, pid: int) -> bool:
+        with suppress(OSError):  # it has ended, or is somebody else's
+            return f"{_MARK}={self._mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        return False
 
     def obituary(self) -> str:
         """How it ended, in a sentence; for a process that has."""
@@ -121,16 +133,3 @@ class ServiceProcess:
         text = _CONTROLS.sub("", text)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         return " / ".join(lines[-_TAIL_LINES:]) or "it said nothing"
-
-
-def _strays(mark: bytes, group: int) -> list[int]:
-    """The processes with `mark` in their environment that are not in `group`."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(environment.parent.name)
-        try:
-            if mark in environment.read_bytes().split(b"\0") and os.getpgid(pid) != group:
-                found.append(pid)
-        except OSError:
-            pass  # it has ended, or is somebody else's
-    return found
