@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from harness.cluster.hosts.ground import RUN_LABS
-from harness.lab import lab
+from harness.lab import lab, state
 from harness.lab.lab import Lab
+from harness.lab.layout import RUNTIME, directory_of
 from tests.support.command import Running, eventually, harness, part, result_of
 from tests.support.machine import family, living, network_and_mounts
 
@@ -43,6 +45,24 @@ def on(made: Lab, host: str, *words: str) -> str:
     """What a command on one of its hosts says."""
     enter = ["nsenter", f"--net={made.client.path}", "ssh", "-F", str(made.layout.ssh_config), host]
     return subprocess.run([*enter, *words], capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def keeper_of(run: int) -> int:
+    """The keeper of the lab that goes with this process: it holds the other end of a pipe."""
+    labs = [state.read(directory_of(name, RUNTIME)) for name in state.names(RUNTIME)]
+    keepers = {pid: links(pid) for pid in [there.keeper.pid for there in labs if there is not None]}
+    pipes = {link for link in links(run) if link.startswith("pipe:")}
+    (keeper,) = [pid for pid, held in keepers.items() if held & pipes]
+    return keeper
+
+
+def links(pid: int) -> set[str]:
+    """What the process has open."""
+    found = set()
+    with suppress(FileNotFoundError):  # it has ended, or closed one
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            found.add(os.readlink(entry))
+    return found
 
 
 def test_every_fault_on_real_hosts_is_survived_and_nothing_is_left(tmp_path: Path) -> None:
@@ -114,7 +134,7 @@ def test_hosts_heal_themselves_when_the_harness_is_killed(standing: Lab, tmp_pat
 def test_a_lab_of_the_run_goes_with_a_harness_that_is_killed(tmp_path: Path) -> None:
     with Running(tmp_path, *NETNS, "--nodes", "3", "--faults", "none", "--time-limit", "600") as running:
         running.recorded(50)
-        everybody = family(running.process.pid)
+        everybody = {running.process.pid, *family(keeper_of(running.process.pid))}
         assert len(everybody) > 12
         running.send(signal.SIGKILL)
         running.ended()
