@@ -66,7 +66,8 @@ class _Node(Operations):
                 await client.close()
 
     async def _client(self, timeout_s: float) -> Client:
-        """The connection with the least to do, or a new one; if enough are being made, one of those."""
+        """The connection with the least to do, or a new one if that is busy and it can be made; if enough are
+        being made, one of those."""
         deadline = trio.current_time() + timeout_s
         while True:
             self._open = [client for client in self._open if not client.over]
@@ -74,7 +75,12 @@ class _Node(Operations):
             if best is not None and (best.waiting < BUSY or len(self._open) >= CONNECTIONS_MAX):
                 return best
             if len(self._open) + self._opening < CONNECTIONS_MAX:
-                return await self._opened(max(deadline - trio.current_time(), 0.001))
+                try:
+                    return await self._opened(max(deadline - trio.current_time(), 0.001))
+                except NotSent:
+                    if best is None:
+                        raise
+                    return best
             with trio.move_on_at(deadline) as waiting:
                 await self._news.wait()
             if waiting.cancelled_caught:

@@ -10,6 +10,7 @@ import trio
 from harness.cluster.process import comes_true
 from store.client import (
     BadRequest,
+    Client,
     Cluster,
     Lost,
     Mismatch,
@@ -242,6 +243,29 @@ def test_many_requests_share_a_few_connections() -> None:
                 nursery.start_soon(store.put, f"k{number}", b"v")
             assert await comes_true(lambda: len(held) == 6 * BUSY, 5)
             assert nodes["n1"].connections - before == CONNECTIONS_MAX - 1
+            nursery.cancel_scope.cancel()
+
+    with_cluster(test, count=1)
+
+
+def test_a_busy_connection_is_better_than_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(nodes: dict[str, FakeNode], store: Cluster) -> None:
+        async def unreachable(*args: object) -> Client:
+            raise NotSent("no more are let in")
+
+        held: list[Request] = []
+
+        def hold(request: Request) -> Response | str:
+            held.append(request)
+            return SILENCE if len(held) <= BUSY else served(request)
+
+        nodes["n1"].answer = hold
+        monkeypatch.setattr(Client, "open", unreachable)
+        async with trio.open_nursery() as nursery:
+            for number in range(BUSY):
+                nursery.start_soon(store.put, f"k{number}", b"v")
+            assert await comes_true(lambda: len(held) == BUSY, 5)
+            await store.put("k", b"v")
             nursery.cancel_scope.cancel()
 
     with_cluster(test, count=1)
