@@ -58,8 +58,10 @@ _CHECKSUM_BYTES: Final = 4
 FILES_MAX: Final = 256
 """Of its sorted tables, the engine keeps so many files open."""
 
-_TO_OPEN_ANEW_BYTES: Final = 16 << 20
-"""Opening writes what is in the log into a table."""
+_BUFFERS: Final = 4
+_BUFFER_BYTES: Final = 8 << 20
+_TO_OPEN_ANEW_BYTES: Final = _BUFFERS * _BUFFER_BYTES
+"""Opening writes what is in the log, and was in no table yet, into tables."""
 
 _IN_USE: Final = ("temporarily unavailable", "lock hold by current process", "used by another process")
 """How RocksDB says so on POSIX, in one process, and on Windows."""
@@ -333,8 +335,8 @@ def _options() -> Options:
     options.set_block_based_table_factory(blocks)
     options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
     options.set_paranoid_checks(True)
-    options.set_write_buffer_size(8 << 20)
-    options.set_max_write_buffer_number(4)
+    options.set_write_buffer_size(_BUFFER_BYTES)
+    options.set_max_write_buffer_number(_BUFFERS)
     options.set_max_open_files(FILES_MAX)
     options.set_max_log_file_size(1 << 20)
     options.set_keep_log_file_num(2)

@@ -24,8 +24,8 @@ from store.core.messages import Cell
 from store.persistence.storage import NoRoom, RocksStorage
 
 disk, reserve = Path(sys.argv[1]), int(sys.argv[2])
-ballast = disk / "ballast"
-ballast.write_bytes(bytes(24 << 20))
+ballast = disk / "ballast"  # and the reserve are more than what an engine may have to write when it is opened
+ballast.write_bytes(bytes(48 << 20))
 value = Random(1).randbytes(4000)
 
 def batch(number):
@@ -72,12 +72,12 @@ print("done")
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("reserve", "said"),
-    [(8 * MB, "MB of room left and needs 8"), (0, "has no room: IO error: No space left on device")],
+    [(40 * MB, "MB of room left and needs 40"), (0, "has no room: IO error: No space left on device")],
 )
 def test_a_small_disk_that_fills_up_and_is_emptied(tmp_path: Path, reserve: int, said: str) -> None:
     if reason := mounts.why_not():
         pytest.skip(reason)
-    ended = mounts.run('mount -t tmpfs -o size=64m tmpfs "$1"', ON_A_SMALL_DISK, str(tmp_path), str(reserve))
+    ended = mounts.run('mount -t tmpfs -o size=128m tmpfs "$1"', ON_A_SMALL_DISK, str(tmp_path), str(reserve))
     assert ended.returncode == 0, ended.stderr
     assert said in ended.stdout
     assert ended.stdout.endswith("done\n")
