@@ -331,7 +331,7 @@ def test_bench_asks_what_it_was_told_to_and_tells_rates(kv: Kv, nodes: list[Fake
         node.answer = lambda request: (
             Found(request.id, b"") if isinstance(request.body, Get) else Done(request.id)
         )
-    words = ["bench", "--seconds", "0.2", "--clients", "4", "--mix", "put:1,get:3", "--level", "quorum"]
+    words = ["bench", "--seconds", "2", "--clients", "4", "--mix", "put:1,get:3", "--level", "quorum"]
     document = json.loads(kv(*words, "--json").out)
     puts, gets = document["asked"]["put"], document["asked"]["get"]
     assert 1.5 < gets["per_second"] / puts["per_second"] < 6
