@@ -46,7 +46,8 @@ data = "data/n1"                # directory, from this file's own, as all paths 
 http = "127.0.0.1:8000"         # also serve HTTP here: /healthz, /status, /metrics, /kv/...; default: not.
                                 # With [tls] it is HTTPS; with secret_file, a token is demanded
 log = "text"                    # lines on stderr; or "json"
-reserve_mb = 64                 # with less room than this on the disk, writes are refused
+reserve_mb = 64                 # with less room than this on the disk, writes are refused;
+                                # with less than 32 MB, a node may not start until there is more
 
 # How the cluster begins; the same on all nodes that begin it.
 replication = 3                 # copies of each key; default 3, or all nodes if they are fewer

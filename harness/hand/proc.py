@@ -81,7 +81,7 @@ def family(identity: Identity, tag: str) -> List[Seen]:
     found: Set[int] = {identity.pid} if lives else set()
     for pid, seen in everybody.items():
         in_session = lives and seen.session == identity.pid
-        if in_session or (seen.start >= identity.start and _carries(pid, tag)):
+        if in_session or (seen.start >= identity.start and carries(pid, tag)):
             found.add(pid)
     while True:
         children = {seen.pid for seen in everybody.values() if seen.parent in found} - found
@@ -90,7 +90,8 @@ def family(identity: Identity, tag: str) -> List[Seen]:
         found |= children
 
 
-def _carries(pid: int, tag: str) -> bool:
+def carries(pid: int, tag: str) -> bool:
+    """Whether the tag is in its environment; False for a process that has ended, or is somebody else's."""
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:

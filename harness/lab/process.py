@@ -8,14 +8,15 @@ import signal
 from contextlib import suppress
 from typing import Final
 
-from harness.hand.proc import Identity, identify, see
+from harness.hand.proc import Identity, boot_id, see
 
 END_LIMIT_S: Final = 10.0
 
 
 def is_alive(first: Identity) -> bool:
     with suppress(ProcessLookupError):
-        return identify(first.pid) == first and not see(first.pid).ended
+        seen = see(first.pid)
+        return not seen.ended and Identity(seen.pid, seen.start, boot_id()) == first
     return False
 
 

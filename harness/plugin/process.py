@@ -1,7 +1,7 @@
 """One node of somebody's service as a child process: start it, wait until it listens, signal it, reap it.
 
 It is a process group of its own, and signals go to the group: a service may have workers. On Linux they also
-go to those that left the group, which are known by a mark in the environment that they were started with.
+go to those that left the group, which are known by a tag in the environment that they were started with.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import trio
 
 from harness.cluster.base import ClusterError
 from harness.cluster.process import comes_true, process_state
-from harness.hand.proc import see_all
+from harness.hand.proc import TAG, carries, see_all
 from harness.plugin import mortal
 from harness.plugin.node import Node
 
@@ -29,7 +29,6 @@ ENDED_S: Final = 5.0
 _POLL_S: Final = 0.02
 _TAIL_BYTES: Final = 2000
 _TAIL_LINES: Final = 5
-_MARK: Final = "STORMCELLAR_NODE"
 _CONTROLS: Final = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|[\x00-\x08\x0e-\x1f\x7f]")
 """Colours and the like (ECMA-48, section 5.4): a report is no terminal."""
 
@@ -43,7 +42,7 @@ class ServiceProcess:
         self.condemned = False
         """It was told to end, so its end is no surprise."""
         self._log = log
-        self._mark = secrets.token_hex(8)
+        self._tag = secrets.token_hex(8)
         try:
             with log.open("ab") as output:
                 self._log_start = output.tell()
@@ -52,7 +51,7 @@ class ServiceProcess:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={**os.environ, **env, _MARK: self._mark},
+                    env={**os.environ, **env, TAG: self._tag},
                     cwd=cwd,
                     start_new_session=True,
                 )
@@ -104,16 +103,11 @@ class ServiceProcess:
         return self.status() is None and process_state(self._popen.pid) == "T"
 
     def _left(self) -> list[int]:
-        """What still runs of its session, and of what carries the mark; on Linux."""
+        """What still runs of its session, and of what carries its tag; on Linux."""
         if sys.platform != "linux":
             return []
         own = self._popen.pid
-        return [pid for pid, seen in see_all().items() if seen.session == own or self._is_marked(pid)]
-
-    def _is_marked(self, pid: int) -> bool:
-        with suppress(OSError):  # it has ended, or is somebody else's
-            return f"{_MARK}={self._mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        return False
+        return [pid for pid, seen in see_all().items() if seen.session == own or carries(pid, self._tag)]
 
     def obituary(self) -> str:
         """How it ended, in a sentence; for a process that has."""
